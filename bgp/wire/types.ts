@@ -74,8 +74,8 @@ export type CodecContext = {
   readonly as4: boolean;
   /** The neighbour is in another AS, and not in our confederation either. */
   readonly ebgp: boolean;
-  /** The neighbour is in another member AS of our confederation (RFC 5065); `ebgp` is false then. */
-  readonly confederation?: boolean;
+  /** The neighbour is in our confederation (RFC 5065), in our member AS or in another one; `ebgp` is false then. */
+  readonly confederation?: 'own-member' | 'other-member';
   /** IPv4 prefixes may have an IPv6 next hop (RFC 8950): both sides sent the capability for IPv4 unicast. */
   readonly extendedNextHop?: boolean;
   /** Families whose prefixes come with a path identifier in what the neighbour sends (RFC 7911). */
@@ -103,6 +103,8 @@ export type AttributeError = {
   readonly action: ErrorAction;
   /** Attribute type code; 0 if the error is not in one attribute. */
   readonly code: number;
+  /** The family whose prefixes are concerned, where that is one family; else 0. */
+  readonly family: Family;
   /** The rule that was broken, such as `RFC 7606 7.1`. */
   readonly rule: string;
   /** What was found and what was expected. */
