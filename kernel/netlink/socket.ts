@@ -1,0 +1,383 @@
+import { SyscallError } from '../sys/errno.ts';
+import { bind, close, getsockoptInt, recv, send, setsockopt, socket } from '../sys/libc.ts';
+import type { NetworkNamespace } from '../sys/namespace.ts';
+import {
+  AF_NETLINK,
+  MSG_TRUNC,
+  NETLINK_CAP_ACK,
+  NETLINK_EXT_ACK,
+  NETLINK_GET_STRICT_CHK,
+  NETLINK_ROUTE,
+  NLM_F_ACK,
+  NLM_F_DUMP,
+  NLM_F_DUMP_INTR,
+  NLM_F_REQUEST,
+  NLMSG_DONE,
+  NLMSG_ERROR,
+  NLMSG_HEADER,
+  NLMSG_NOOP,
+  NLMSG_OVERRUN,
+  SO_RCVBUFFORCE,
+  SO_RCVTIMEO,
+  SO_SNDBUFFORCE,
+  SOCK_CLOEXEC,
+  SOCK_RAW,
+  SOL_NETLINK,
+  SOL_SOCKET,
+} from './constants.ts';
+import { NetlinkError, type Refusal, readRefusal } from './error.ts';
+import { MessageWriter } from './writer.ts';
+
+const RECEIVE_BYTES = 1 << 16;
+const MAX_DUMP_ATTEMPTS = 10;
+const EPROTO = 71;
+const ENOBUFS = 105;
+const ENOSPC_SNDBUF_OVERHEAD = 32;
+
+/** One received message, valid during the call it is handed to. */
+export interface Message {
+  readonly bytes: Uint8Array;
+  readonly view: DataView;
+  readonly type: number;
+  readonly flags: number;
+  /** Where the payload (the family's fixed header) starts. */
+  readonly start: number;
+  /** Where the message ends. */
+  readonly end: number;
+}
+
+/** Takes what a dump yields. `restart` is called when an interrupted dump begins again: forget what came so far. */
+export interface DumpSink {
+  restart(): void;
+  message(message: Message): void;
+}
+
+/** Fills the open message of the writer: fixed header and attributes. */
+export type Fill = (writer: MessageWriter) => void;
+
+/** A mutable view that the reading loop moves along. */
+interface Cursor {
+  bytes: Uint8Array;
+  view: DataView;
+  type: number;
+  flags: number;
+  start: number;
+  end: number;
+}
+
+/**
+ * A netlink socket for requests. The kernel answers rtnetlink and nfnetlink requests inside sendmsg(2), so a request
+ * is a plain synchronous call: send, then read what is already there. Extended ACKs and strict checking are on.
+ *
+ * Not re-entrant: a dump's sink must not use the socket that feeds it.
+ */
+export class NetlinkSocket implements Disposable {
+  readonly fd: number;
+  readonly protocol: number;
+  readonly #buffer = new Uint8Array(RECEIVE_BYTES);
+  readonly #view = new DataView(this.#buffer.buffer);
+  readonly #writer = new MessageWriter();
+  readonly #cursor: Cursor;
+  #sequence = 1;
+  #busy = false;
+  #open = true;
+  #sendBuffer: number;
+
+  private constructor(fd: number, protocol: number) {
+    this.fd = fd;
+    this.protocol = protocol;
+    this.#cursor = { bytes: this.#buffer, view: this.#view, type: 0, flags: 0, start: 0, end: 0 };
+    this.#sendBuffer = getsockoptInt(fd, SOL_SOCKET, 7); // SO_SNDBUF
+  }
+
+  /**
+   * Opens a socket of `protocol` (NETLINK_ROUTE, NETLINK_NETFILTER) in `namespace`, or in the thread's own.
+   *
+   * @throws SyscallError
+   */
+  static open(protocol: number, namespace?: NetworkNamespace): NetlinkSocket {
+    return new NetlinkSocket(namespace ? namespace.run(() => openFd(protocol)) : openFd(protocol), protocol);
+  }
+
+  /** Takes `count` consecutive sequence numbers and returns the first. They wrap around at 2^32, passing over 0. */
+  takeSequence(count = 1): number {
+    if (this.#sequence + count > 0xffffffff) this.#sequence = 1;
+    const first = this.#sequence;
+    this.#sequence += count;
+    return first;
+  }
+
+  /**
+   * Sends one request and waits for its acknowledgement. Messages that come back before it (NLM_F_ECHO, or the answer
+   * of a GET) go to `onReply`.
+   *
+   * @param object what the request is about, in words, for the error
+   * @throws NetlinkError when the kernel refuses
+   */
+  request(
+    object: string,
+    type: number,
+    flags: number,
+    fill: Fill,
+    onReply?: (message: Message) => void,
+  ): void {
+    const writer = this.#writer;
+    writer.reset();
+    const sequence = this.takeSequence();
+    writer.begin(type, flags | NLM_F_REQUEST | NLM_F_ACK, sequence);
+    fill(writer);
+    writer.end();
+    let refusal: Refusal | undefined;
+    this.#exclusively(() => {
+      this.#send(writer.bytes, writer.length);
+      this.#receive(object, (message, messageSequence) => {
+        if (messageSequence !== sequence) return false;
+        if (message.type === NLMSG_ERROR || message.type === NLMSG_DONE) {
+          refusal = readRefusal(
+            message.bytes,
+            message.view,
+            message.start - NLMSG_HEADER,
+            message.end,
+            message.type === NLMSG_DONE,
+            { protocol: this.protocol, view: writer.view, start: 0 },
+          );
+          return true;
+        }
+        onReply?.(message);
+        return false;
+      });
+    });
+    if (refusal && refusal.errno !== 0) throw new NetlinkError(object, refusal);
+  }
+
+  /**
+   * Asks for a whole table. A dump that the kernel says was interrupted by a change (NLM_F_DUMP_INTR) is started over,
+   * ten times at the most.
+   *
+   * @throws NetlinkError when the kernel refuses, or with EINTR when it was interrupted each time
+   */
+  dump(object: string, type: number, fill: Fill, sink: DumpSink): void {
+    for (let attempt = 0; attempt < MAX_DUMP_ATTEMPTS; attempt++) {
+      if (attempt > 0) sink.restart();
+      if (!this.#dumpOnce(object, type, fill, sink)) return;
+    }
+    throw new NetlinkError(object, {
+      errno: 4,
+      text: `the table changed during each of ${MAX_DUMP_ATTEMPTS} dumps`,
+    });
+  }
+
+  /** Like {@link dump}, collecting what `parse` makes of each message; undefined leaves one out. */
+  dumpAll<T>(object: string, type: number, fill: Fill, parse: (message: Message) => T | undefined): T[] {
+    const found: T[] = [];
+    this.dump(object, type, fill, {
+      restart: () => {
+        found.length = 0;
+      },
+      message: (message) => {
+        const value = parse(message);
+        if (value !== undefined) found.push(value);
+      },
+    });
+    return found;
+  }
+
+  /**
+   * Sends messages that were written elsewhere, as one datagram, and reads all answers that the kernel has: to the
+   * acknowledgement of `lastSequence`, or, without it, until nothing is left (nfnetlink acknowledges a batch's end
+   * only since Linux 6.10, but has every error queued when sendmsg returns).
+   *
+   * @param onError called with the sequence number of each refused message
+   * @param onReply called with other messages (NLM_F_ECHO)
+   */
+  exchange(
+    object: string,
+    bytes: Uint8Array,
+    length: number,
+    lastSequence: number | undefined,
+    onError: (sequence: number, refusal: Refusal) => void,
+    onReply?: (message: Message) => void,
+  ): void {
+    this.#exclusively(() => {
+      this.#send(bytes, length);
+      this.#receive(
+        object,
+        (message, sequence) => {
+          if (message.type !== NLMSG_ERROR) {
+            if (message.type !== NLMSG_DONE) onReply?.(message);
+            return false;
+          }
+          const at = message.start - NLMSG_HEADER;
+          const refusal = readRefusal(message.bytes, message.view, at, message.end, false);
+          if (refusal.errno !== 0) onError(sequence, refusal);
+          return sequence === lastSequence;
+        },
+        lastSequence === undefined,
+      );
+    });
+  }
+
+  /** Whether the socket is open. */
+  get isOpen(): boolean {
+    return this.#open;
+  }
+
+  close(): void {
+    if (!this.#open) return;
+    this.#open = false;
+    close(this.fd);
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+
+  /** One attempt at a dump. Returns whether it was interrupted. */
+  #dumpOnce(object: string, type: number, fill: Fill, sink: DumpSink): boolean {
+    const writer = this.#writer;
+    writer.reset();
+    const sequence = this.takeSequence();
+    writer.begin(type, NLM_F_REQUEST | NLM_F_DUMP, sequence);
+    fill(writer);
+    writer.end();
+    let interrupted = false;
+    let refusal: Refusal | undefined;
+    this.#exclusively(() => {
+      this.#send(writer.bytes, writer.length);
+      this.#receive(object, (message, messageSequence) => {
+        if (messageSequence !== sequence) return false;
+        if (message.flags & NLM_F_DUMP_INTR) interrupted = true;
+        if (message.type === NLMSG_DONE || message.type === NLMSG_ERROR) {
+          const done = message.type === NLMSG_DONE;
+          if (done && message.end - message.start < 4) return true;
+          const at = message.start - NLMSG_HEADER;
+          refusal = readRefusal(message.bytes, message.view, at, message.end, done, {
+            protocol: this.protocol,
+            view: writer.view,
+            start: 0,
+          });
+          return true;
+        }
+        if (!interrupted) sink.message(message);
+        return false;
+      });
+    });
+    // -EINTR in the end marker says the same as the flag.
+    if (refusal?.errno === 4) return true;
+    if (refusal && refusal.errno !== 0) throw new NetlinkError(object, refusal);
+    return interrupted;
+  }
+
+  #send(bytes: Uint8Array, length: number): void {
+    // A datagram that is larger than the send buffer is refused whole.
+    if (length + ENOSPC_SNDBUF_OVERHEAD > this.#sendBuffer) {
+      setsockopt(this.fd, SOL_SOCKET, SO_SNDBUFFORCE, length + ENOSPC_SNDBUF_OVERHEAD);
+      this.#sendBuffer = getsockoptInt(this.fd, SOL_SOCKET, 7);
+    }
+    send(this.fd, bytes, length, 0);
+  }
+
+  /**
+   * Hands messages to `take` until it returns true, or, with `untilEmpty`, until there are none left.
+   */
+  #receive(object: string, take: (message: Message, sequence: number) => boolean, untilEmpty = false): void {
+    const cursor = this.#cursor;
+    const view = this.#view;
+    let finished = false;
+    while (!finished) {
+      let received: number;
+      try {
+        received = recv(this.fd, this.#buffer, RECEIVE_BYTES, MSG_TRUNC | (untilEmpty ? 0x40 : 0));
+      } catch (error) {
+        if (error instanceof SyscallError && error.errno === ENOBUFS) {
+          this.#drain();
+          throw new NetlinkError(object, {
+            errno: ENOBUFS,
+            text: 'answers were lost: the receive buffer was full',
+          });
+        }
+        throw error;
+      }
+      if (received < 0) {
+        if (untilEmpty) return;
+        throw new NetlinkError(object, { errno: 110, text: 'the kernel gave no answer' });
+      }
+      if (received > RECEIVE_BYTES) {
+        this.#drain();
+        throw new NetlinkError(object, {
+          errno: EPROTO,
+          text: `answer of ${received} bytes, expected at most ${RECEIVE_BYTES}`,
+        });
+      }
+      let at = 0;
+      while (at + NLMSG_HEADER <= received) {
+        const length = view.getUint32(at, true);
+        if (length < NLMSG_HEADER || at + length > received) {
+          this.#drain();
+          throw new NetlinkError(object, {
+            errno: EPROTO,
+            text: `answer with a message of ${length} bytes at ${at} of ${received}`,
+          });
+        }
+        cursor.type = view.getUint16(at + 4, true);
+        cursor.flags = view.getUint16(at + 6, true);
+        cursor.start = at + NLMSG_HEADER;
+        cursor.end = at + length;
+        if (cursor.type !== NLMSG_NOOP && cursor.type !== NLMSG_OVERRUN && !finished) {
+          finished = take(cursor, view.getUint32(at + 8, true));
+        }
+        at += (length + 3) & ~3;
+      }
+    }
+  }
+
+  /** Throws away what is queued, so that the next request does not read answers to this one. */
+  #drain(): void {
+    for (let i = 0; i < 100_000; i++) {
+      try {
+        if (recv(this.fd, this.#buffer, RECEIVE_BYTES, MSG_TRUNC | 0x40) < 0) return;
+      } catch (error) {
+        if (!(error instanceof SyscallError && error.errno === ENOBUFS)) throw error;
+      }
+    }
+  }
+
+  #exclusively(work: () => void): void {
+    if (!this.#open) throw new Error('netlink socket is closed');
+    if (this.#busy) throw new Error('netlink socket is in use: a sink must not use the socket that feeds it');
+    this.#busy = true;
+    try {
+      work();
+    } catch (error) {
+      // A sink that threw leaves answers behind.
+      this.#drain();
+      throw error;
+    } finally {
+      this.#busy = false;
+    }
+  }
+}
+
+function openFd(protocol: number): number {
+  const fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, protocol);
+  try {
+    setsockopt(fd, SOL_NETLINK, NETLINK_EXT_ACK, 1);
+    setsockopt(fd, SOL_NETLINK, NETLINK_CAP_ACK, 1);
+    if (protocol === NETLINK_ROUTE) setsockopt(fd, SOL_NETLINK, NETLINK_GET_STRICT_CHK, 1);
+    // A refused batch answers with one error a message, each of which the kernel accounts with over 700 bytes.
+    setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, 8 << 20);
+    setsockopt(fd, SOL_SOCKET, SO_SNDBUFFORCE, 1 << 20);
+    // Answers are there when send returns; the timeout turns a kernel that breaks this into an error, not a hang.
+    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, timeval(10));
+    bind(fd, new Uint8Array([AF_NETLINK, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]));
+  } catch (error) {
+    close(fd);
+    throw error;
+  }
+  return fd;
+}
+
+/** struct timeval of whole seconds. */
+function timeval(seconds: number): Uint8Array {
+  return new Uint8Array(new BigInt64Array([BigInt(seconds), 0n]).buffer);
+}

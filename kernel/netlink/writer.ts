@@ -1,0 +1,167 @@
+import os from 'node:os';
+import { NLA_F_NESTED, NLM_F_ACK, NLMSG_HEADER } from './constants.ts';
+
+if (os.endianness() !== 'LE')
+  throw new Error('kernel/netlink: found a big-endian machine, expected x86-64 or arm64');
+
+const textEncoder = new TextEncoder();
+
+/**
+ * Writes netlink messages one behind another into one growing buffer (linux/netlink.h: 16-byte header, then the
+ * family's fixed header, then attributes, each padded to 4 bytes).
+ *
+ * Numbers are in host order unless the method's name says `be`. A message is opened by `begin`, filled, and closed by
+ * `end`; `reset` starts over in the same memory.
+ */
+export class MessageWriter {
+  /** Backing memory; the first `length` bytes are written. Replaced when it grows. */
+  bytes: Uint8Array<ArrayBuffer>;
+  view: DataView;
+  /** Bytes written so far, up to the end of the last attribute. */
+  length = 0;
+  /** Where the open (or last) message starts. */
+  start = 0;
+
+  constructor(capacity = 4096) {
+    this.bytes = new Uint8Array(capacity);
+    this.view = new DataView(this.bytes.buffer);
+  }
+
+  /** Forgets all messages; the memory stays. */
+  reset(): void {
+    this.length = 0;
+    this.start = 0;
+  }
+
+  /** Opens a message. `end` fills in its length. */
+  begin(type: number, flags: number, sequence: number): void {
+    this.ensure(NLMSG_HEADER);
+    const at = this.length;
+    this.start = at;
+    this.view.setUint32(at, 0, true);
+    this.view.setUint16(at + 4, type, true);
+    this.view.setUint16(at + 6, flags, true);
+    this.view.setUint32(at + 8, sequence, true);
+    this.view.setUint32(at + 12, 0, true);
+    this.length = at + NLMSG_HEADER;
+  }
+
+  /** Closes the open message. */
+  end(): void {
+    this.view.setUint32(this.start, this.length - this.start, true);
+  }
+
+  /** Takes the open message back, as if `begin` had not been called. */
+  abandon(): void {
+    this.length = this.start;
+  }
+
+  /** Asks the kernel to acknowledge the last message. */
+  acknowledgeLast(): void {
+    this.view.setUint16(this.start + 6, this.view.getUint16(this.start + 6, true) | NLM_F_ACK, true);
+  }
+
+  /** Room for a fixed header of `size` bytes, zeroed. Returns where it starts. */
+  fixed(size: number): number {
+    const padded = (size + 3) & ~3;
+    this.ensure(padded);
+    const at = this.length;
+    this.bytes.fill(0, at, at + padded);
+    this.length = at + padded;
+    return at;
+  }
+
+  u8(type: number, value: number): void {
+    const at = this.#header(type, 1);
+    this.view.setUint32(at, value & 0xff, true);
+  }
+
+  u16(type: number, value: number): void {
+    const at = this.#header(type, 2);
+    this.view.setUint32(at, value & 0xffff, true);
+  }
+
+  be16(type: number, value: number): void {
+    const at = this.#header(type, 2);
+    this.view.setUint32(at, 0, true);
+    this.view.setUint16(at, value);
+  }
+
+  u32(type: number, value: number): void {
+    const at = this.#header(type, 4);
+    this.view.setUint32(at, value, true);
+  }
+
+  be32(type: number, value: number): void {
+    const at = this.#header(type, 4);
+    this.view.setUint32(at, value);
+  }
+
+  u64(type: number, value: bigint): void {
+    const at = this.#header(type, 8);
+    this.view.setBigUint64(at, value, true);
+  }
+
+  be64(type: number, value: bigint): void {
+    const at = this.#header(type, 8);
+    this.view.setBigUint64(at, value);
+  }
+
+  /** An attribute without a value. */
+  flag(type: number): void {
+    this.#header(type, 0);
+  }
+
+  /** An attribute that holds `size` bytes of `value` from `from` on. */
+  raw(type: number, value: Uint8Array, from = 0, size = value.length - from): void {
+    const at = this.#header(type, size);
+    const to = this.bytes;
+    if (size <= 16) for (let i = 0; i < size; i++) to[at + i] = value[from + i]!;
+    else to.set(from === 0 && size === value.length ? value : value.subarray(from, from + size), at);
+    for (let i = at + size; i < this.length; i++) to[i] = 0;
+  }
+
+  /** A string with its terminating zero. */
+  string(type: number, value: string): void {
+    const text = textEncoder.encode(value);
+    const at = this.#header(type, text.length + 1);
+    this.bytes.set(text, at);
+    for (let i = at + text.length; i < this.length; i++) this.bytes[i] = 0;
+  }
+
+  /** Opens a nested attribute; give what it returns to `nestEnd`. */
+  nest(type: number): number {
+    const at = this.length;
+    this.#header(type | NLA_F_NESTED, 0);
+    return at;
+  }
+
+  /** Closes a nested attribute. */
+  nestEnd(at: number): void {
+    const size = this.length - at;
+    if (size > 0xffff) throw new RangeError(`netlink attribute of ${size} bytes: at most 65535 fit`);
+    this.view.setUint16(at, size, true);
+  }
+
+  /** Makes room for `size` more bytes. */
+  ensure(size: number): void {
+    const needed = this.length + size;
+    if (needed <= this.bytes.length) return;
+    const bytes = new Uint8Array(Math.max(needed, this.bytes.length * 2));
+    bytes.set(this.bytes.subarray(0, this.length));
+    this.bytes = bytes;
+    this.view = new DataView(bytes.buffer);
+  }
+
+  /** Writes an attribute's header, reserves its padded value, and returns where the value starts. */
+  #header(type: number, size: number): number {
+    const padded = (size + 3) & ~3;
+    this.ensure(4 + padded);
+    if (size > 0xffff - 4) throw new RangeError(`netlink attribute of ${size} bytes: at most 65531 fit`);
+    const at = this.length;
+    this.view.setUint16(at, size + 4, true);
+    this.view.setUint16(at + 2, type, true);
+    this.length = at + 4 + padded;
+    return at + 4;
+  }
+}
