@@ -19,9 +19,6 @@ import {
 } from './constants.ts';
 import { decodeNextHop, isNextHopLength } from './next-hop.ts';
 import {
-  ERROR_UPDATE,
-  type Notification,
-  notification,
   UPDATE_INVALID_NETWORK,
   UPDATE_MALFORMED_ATTRIBUTE_LIST,
   UPDATE_OPTIONAL_ATTRIBUTE,
@@ -310,16 +307,6 @@ export class UpdateScanner {
     this.error = mpError(code, family, section, reason, bytes.slice(at, next));
     return false;
   }
-}
-
-/** The NOTIFICATION for an error that ends the session: code 3, and the attribute where RFC 4271 section 6.3 wants it. */
-export function errorNotification(error: AttributeError): Notification {
-  return notification(ERROR_UPDATE, error.subcode, hasData(error.subcode) ? error.bytes : NO_BYTES);
-}
-
-/** RFC 4271 section 6.3: these two subcodes come without data, all others with the attribute. */
-function hasData(subcode: number): boolean {
-  return subcode !== UPDATE_MALFORMED_ATTRIBUTE_LIST && subcode !== UPDATE_INVALID_NETWORK;
 }
 
 function fieldError(field: string, reason: string, bytes: Uint8Array): AttributeError {
