@@ -1,0 +1,162 @@
+import { spawnSync } from 'node:child_process';
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { SetupError } from './errors.js';
+import { PENDING_SERVICES } from './facts.js';
+import { debianPackages } from './tables.js';
+
+const LOCK = '/run/margay-setup.lock';
+
+/**
+ * Installs Debian packages without starting their services, and disables those at boot.
+ *
+ * @param {string} root top of the repository
+ * @param {{ packages: string[], services: string[], repair: boolean }} step
+ * @param {(line: string) => void} say
+ */
+export function installPackages(root, step, say) {
+  const before = new Set(daemons().map((daemon) => daemon.pid));
+  // Written first: a set-up that is cut off after the installation still gets them disabled the next time.
+  mkdirSync(dirname(PENDING_SERVICES), { recursive: true });
+  writeFileSync(PENDING_SERVICES, step.services.map((name) => `${name}\n`).join(''));
+
+  const policy = join(root, 'build', 'setup', 'policy-rc.d');
+  mkdirSync(dirname(policy), { recursive: true });
+  writeFileSync(policy, '#!/bin/sh\nexit 101\n', { mode: 0o755 });
+  /** @param {string} command @param {string[]} args */
+  const guarded = (command, args) => runGuarded('/usr/sbin/policy-rc.d', policy, LOCK, [command, ...args]);
+
+  if (step.repair) {
+    say('dpkg --configure -a: an earlier installation was cut off');
+    guarded('dpkg', ['--configure', '-a', '--force-confold']);
+  }
+  say('apt-get update');
+  const updated = guarded('apt-get', [...APT_OPTIONS, 'update']);
+  if (updated !== 0)
+    say(`apt-get update failed (status ${updated}); going on with the package lists that are there`);
+
+  say(`apt-get install ${step.packages.join(' ')}`);
+  const installed = guarded('apt-get', [
+    ...APT_OPTIONS,
+    '--no-install-recommends',
+    'install',
+    ...step.packages,
+  ]);
+  if (installed !== 0) {
+    const hint =
+      updated === 0
+        ? 'Its messages stand above.'
+        : 'apt-get update failed as well: check the network and /etc/apt/sources.list.';
+    throw new SetupError(
+      `apt-get could not install ${step.packages.join(' ')} (status ${installed}).`,
+      `${hint} Then run this command again.`,
+    );
+  }
+  disableServices(step.services, say);
+
+  const started = daemons().filter((daemon) => !before.has(daemon.pid));
+  if (started.length > 0) {
+    const names = started.map((daemon) => `${daemon.name} (process ${daemon.pid})`).join(', ');
+    throw new SetupError(
+      `The installation left running: ${names}.`,
+      'Stop their services (systemctl stop NAME, or service NAME stop) and run this command again.',
+    );
+  }
+}
+
+/**
+ * Takes the services out of what starts at boot. Works with systemd, with sysvinit and without either.
+ *
+ * @param {readonly string[]} services
+ * @param {(line: string) => void} say
+ */
+export function disableServices(services, say) {
+  for (const name of services) {
+    say(`disable the service ${name}, which its package enables`);
+    const unit = `${name}.service`;
+    if (['/lib', '/etc'].some((folder) => existsSync(`${folder}/systemd/system/${unit}`))) {
+      must('deb-systemd-helper', ['disable', unit]);
+    }
+    if (existsSync(`/etc/init.d/${name}`)) must('update-rc.d', [name, 'disable']);
+  }
+  if (services.length > 0 && existsSync('/run/systemd/system')) must('systemctl', ['daemon-reload']);
+  rmSync(PENDING_SERVICES, { force: true });
+}
+
+/**
+ * Runs a command under guard.sh, one at a time on this machine.
+ *
+ * @param {string} target the policy-rc.d to cover
+ * @param {string} policy what covers it
+ * @param {string} lock
+ * @param {readonly string[]} command
+ * @returns {number} its exit status
+ */
+export function runGuarded(target, policy, lock, command) {
+  const guard = fileURLToPath(new URL('./guard.sh', import.meta.url));
+  const done = spawnSync('flock', [lock, 'unshare', '--mount', 'sh', guard, target, policy, ...command], {
+    stdio: ['ignore', 'inherit', 'inherit'],
+    env: { ...process.env, PATH: systemPath(), LC_ALL: 'C.UTF-8', DEBIAN_FRONTEND: 'noninteractive' },
+  });
+  if (done.error !== undefined) throw done.error;
+  return done.status ?? 128;
+}
+
+const APT_OPTIONS = [
+  '--yes',
+  '--quiet',
+  // A fresh machine often runs its unattended upgrades just now.
+  '--option=DPkg::Lock::Timeout=300',
+  '--option=Acquire::Retries=3',
+  '--option=Dpkg::Options::=--force-confold',
+  '--option=Dpkg::Use-Pty=0',
+];
+
+/**
+ * The running daemons of our packages in this network namespace; those that tests run are in others.
+ *
+ * @returns {{ pid: number, name: string }[]}
+ */
+function daemons() {
+  const names = new Set(debianPackages.flatMap((entry) => entry.daemons ?? []));
+  const here = readlinkSync('/proc/self/ns/net');
+  return readdirSync('/proc')
+    .filter((entry) => /^\d+$/.test(entry))
+    .flatMap((pid) => {
+      try {
+        const name = readFileSync(`/proc/${pid}/comm`, 'utf8').trim();
+        return names.has(name) && readlinkSync(`/proc/${pid}/ns/net`) === here
+          ? [{ pid: Number(pid), name }]
+          : [];
+      } catch {
+        return []; // It ended since the folder was read.
+      }
+    });
+}
+
+/** @param {string} command @param {string[]} args */
+function must(command, args) {
+  const done = spawnSync(command, args, { encoding: 'utf8', env: { ...process.env, PATH: systemPath() } });
+  if (done.error !== undefined || done.status !== 0) {
+    const said = done.error?.message ?? (done.stderr.trim() || `status ${done.status}`);
+    throw new SetupError(
+      `${command} ${args.join(' ')} failed: ${said}.`,
+      'Run it by hand, then this command again.',
+    );
+  }
+}
+
+/** PATH with the sbin folders, which a root shell opened by plain `su` lacks, and without node_modules. */
+function systemPath() {
+  const path = (process.env.PATH ?? '').split(':').filter((folder) => !folder.includes('node_modules'));
+  return [...path, '/usr/local/sbin', '/usr/sbin', '/sbin', '/usr/bin', '/bin'].join(':');
+}

@@ -1,0 +1,60 @@
+/**
+ * What the set-up provides, each in one table: Debian packages, C programs, generated files. To add one, add a line.
+ */
+
+/**
+ * @typedef {object} DebianPackage
+ * @property {string} name
+ * @property {string} why what uses it
+ * @property {string[]} [services] services that its installation would start and enable; the set-up prevents both
+ * @property {string[]} [daemons] process names (at most 15 bytes, as in /proc/PID/comm) of those services
+ */
+
+/** @type {readonly DebianPackage[]} */
+export const debianPackages = [
+  {
+    name: 'iproute2',
+    why: 'ip, tc and ss: namespaces for tests and lab, and the reference for what we install',
+  },
+  { name: 'nftables', why: 'nft: the reference for what we install' },
+  { name: 'conntrack', why: 'shows and makes connection tracking entries in tests' },
+  { name: 'iputils-ping', why: 'reachability in tests and lab' },
+  { name: 'tcpdump', why: 'packet captures' },
+  { name: 'iperf3', why: 'load in benchmarks', services: ['iperf3'], daemons: ['iperf3'] },
+  { name: 'ethtool', why: 'offload settings in benchmarks' },
+  { name: 'gobgpd', why: 'BGP peer in tests', services: ['gobgpd'], daemons: ['gobgpd'] },
+  {
+    name: 'bird2',
+    why: 'BGP peer in tests, top-of-rack router in the lab',
+    services: ['bird'],
+    daemons: ['bird'],
+  },
+  {
+    name: 'frr',
+    why: 'BGP peer in tests',
+    services: ['frr'],
+    daemons: ['watchfrr', 'zebra', 'bgpd', 'staticd', 'mgmtd'],
+  },
+  { name: 'gcc', why: 'builds the C programs below' },
+  { name: 'libc6-dev', why: 'headers and static C library for them' },
+];
+
+/**
+ * @typedef {object} CProgram
+ * @property {string} output path from the top of the repository, under build/
+ * @property {string[]} sources paths from the top of the repository; every `.c` is compiled, headers only watched
+ * @property {string[]} [flags] besides -O2 -Wall -Wextra -Werror -static
+ */
+
+/** @type {readonly CProgram[]} */
+export const cPrograms = [];
+
+/**
+ * @typedef {object} GeneratedFile
+ * @property {string} output path from the top of the repository
+ * @property {string[]} sources paths from the top of the repository
+ * @property {string[]} command run at the top of the repository; must write `output`
+ */
+
+/** @type {readonly GeneratedFile[]} */
+export const generatedFiles = [];

@@ -1,0 +1,7 @@
+/** What `npm start` runs once the machine is set up. */
+
+console.error(
+  'The lab, a routed cluster in network namespaces on this machine, is not part of this version yet.',
+);
+console.error('The parts that are here stand in README.md; `npm test` shows them at work.');
+process.exitCode = 1;
