@@ -21,6 +21,7 @@ export class Netns implements Disposable {
   readonly name: string;
   /** The file that stands for the namespace, to be opened for setns(2). */
   readonly path: string;
+  readonly #children = new Set<ChildProcess>();
   #links = 0;
   #removed = false;
 
@@ -49,10 +50,13 @@ export class Netns implements Disposable {
 
   /** Starts a command inside. The returned process's number is the command's own; it is killed with the namespace. */
   spawn(command: string, args: readonly string[] = [], options: SpawnOptions = {}): ChildProcess {
-    return spawn('nsenter', [`--net=${this.path}`, '--', command, ...args], {
+    const child = spawn('nsenter', [`--net=${this.path}`, '--', command, ...args], {
       ...options,
       env: toolEnvironment(options.env as Record<string, string> | undefined),
     });
+    this.#children.add(child);
+    child.once('exit', () => this.#children.delete(child));
+    return child;
   }
 
   /** Runs `ip` and returns its JSON: `ns.ip('route', 'show')`. `undefined` when it printed nothing. */
@@ -88,6 +92,8 @@ export class Netns implements Disposable {
   remove(): void {
     if (this.#removed) return;
     this.#removed = true;
+    // One that has just been started may not have entered the namespace yet, and would not be found there.
+    for (const child of this.#children) child.kill('SIGKILL');
     removeNetns(this.name);
   }
 
