@@ -24,13 +24,19 @@ export type Ipv6Columns = {
 
 /** Reads lists of IPv4 prefixes into columns that are used again and again. */
 export class Ipv4Batch {
-  addresses: Uint32Array = new Uint32Array(FIRST_ROWS);
-  lengths: Uint8Array = new Uint8Array(FIRST_ROWS);
+  addresses: Uint32Array;
+  lengths: Uint8Array;
   /** Path identifiers; only meaningful after a `read` with `addPath`. */
   pathIds: Uint32Array = new Uint32Array(0);
   count = 0;
   /** After a `read` that returned false: what is wrong. */
   reason = '';
+
+  /** `rows`: what there is room for at first. */
+  constructor(rows: number = FIRST_ROWS) {
+    this.addresses = new Uint32Array(rows);
+    this.lengths = new Uint8Array(rows);
+  }
 
   /**
    * Reads `bytes` from `start` to `end`. False if the list is syntactically incorrect (RFC 7606 section 5.3): a length over
@@ -94,13 +100,19 @@ export class Ipv4Batch {
 
 /** Reads lists of IPv6 prefixes into columns that are used again and again. */
 export class Ipv6Batch {
-  words: Uint32Array = new Uint32Array(4 * FIRST_ROWS);
-  lengths: Uint8Array = new Uint8Array(FIRST_ROWS);
+  words: Uint32Array;
+  lengths: Uint8Array;
   /** Path identifiers; only meaningful after a `read` with `addPath`. */
   pathIds: Uint32Array = new Uint32Array(0);
   count = 0;
   /** After a `read` that returned false: what is wrong. */
   reason = '';
+
+  /** `rows`: what there is room for at first. */
+  constructor(rows: number = FIRST_ROWS) {
+    this.words = new Uint32Array(4 * rows);
+    this.lengths = new Uint8Array(rows);
+  }
 
   /** As `Ipv4Batch.read`, with lengths up to 128. */
   read(bytes: Uint8Array, start: number, end: number, addPath: boolean): boolean {
