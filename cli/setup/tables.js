@@ -57,4 +57,10 @@ export const cPrograms = [];
  */
 
 /** @type {readonly GeneratedFile[]} */
-export const generatedFiles = [];
+export const generatedFiles = [
+  {
+    output: 'proto/generated/bgp.js',
+    sources: ['proto/bgp.proto', 'proto/generate.mjs', 'package-lock.json'],
+    command: ['node', 'proto/generate.mjs', 'bgp'],
+  },
+];
