@@ -1,6 +1,6 @@
 // generate.mjs NAME: makes proto/generated/NAME.js and NAME.d.ts of proto/NAME.proto (a protobufjs static module). The
-// set-up calls it when the .proto file is newer than what was made of it. Written elsewhere and renamed, so that a generated file is whole
-// or not there.
+// set-up calls it when the .proto file is newer than what was made of it. Written elsewhere and renamed, so that a
+// generated file is whole or not there.
 import { mkdirSync, renameSync, rmSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
