@@ -82,14 +82,26 @@ export function installPackages(root, step, say) {
 export function disableServices(services, say) {
   for (const name of services) {
     say(`disable the service ${name}, which its package enables`);
-    const unit = `${name}.service`;
-    if (['/lib', '/etc'].some((folder) => existsSync(`${folder}/systemd/system/${unit}`))) {
-      must('deb-systemd-helper', ['disable', unit]);
-    }
+    removeWants('/etc/systemd/system', name);
     if (existsSync(`/etc/init.d/${name}`)) must('update-rc.d', [name, 'disable']);
   }
   if (services.length > 0 && existsSync('/run/systemd/system')) must('systemctl', ['daemon-reload']);
   rmSync(PENDING_SERVICES, { force: true });
+}
+
+/**
+ * Removes the links by which targets start a service, which is what `systemctl disable` does; that program is not
+ * there in each container, and deb-systemd-helper only speaks to maintainer scripts. Later upgrades of the package
+ * find the links gone and do not make them anew.
+ *
+ * @param {string} folder of the units, normally /etc/systemd/system
+ * @param {string} service
+ */
+export function removeWants(folder, service) {
+  if (!existsSync(folder)) return;
+  for (const entry of readdirSync(folder)) {
+    if (/\.(wants|requires)$/.test(entry)) rmSync(join(folder, entry, `${service}.service`), { force: true });
+  }
 }
 
 /**

@@ -1,5 +1,14 @@
 import { spawnSync } from 'node:child_process';
-import { chmodSync, existsSync, mkdirSync, readFileSync, utimesSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  existsSync,
+  globSync,
+  mkdirSync,
+  readFileSync,
+  symlinkSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { createNetns } from '#test/helpers/netns.ts';
@@ -7,6 +16,7 @@ import { newTempFolder } from '#test/helpers/owner.ts';
 import { compile, generate } from '../../cli/setup/build.js';
 import { SetupError } from '../../cli/setup/errors.js';
 import { gatherFacts, isStale, packageStates, projectNode, stampPath } from '../../cli/setup/facts.js';
+import { removeWants } from '../../cli/setup/install.js';
 import { installModules } from '../../cli/setup/npm.js';
 
 const main = join(import.meta.dirname, '../../cli/setup/main.js');
@@ -149,4 +159,19 @@ describe('npm ci', () => {
     writeFileSync(path, source);
     vi.stubEnv('npm_execpath', path);
   }
+});
+
+test('a disabled service is wanted by no target any more, and others still are', () => {
+  for (const target of ['multi-user.target.wants', 'network.target.requires', 'plain']) {
+    mkdirSync(join(root, target));
+    for (const service of ['bird', 'birdwatch'])
+      symlinkSync('/dev/null', join(root, target, `${service}.service`));
+  }
+  removeWants(root, 'bird');
+  expect(globSync('*/*', { cwd: root }).sort()).toEqual([
+    'multi-user.target.wants/birdwatch.service',
+    'network.target.requires/birdwatch.service',
+    'plain/bird.service',
+    'plain/birdwatch.service',
+  ]);
 });
