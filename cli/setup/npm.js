@@ -1,8 +1,12 @@
 import { spawnSync } from 'node:child_process';
-import { writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { SetupError } from './errors.js';
 import { projectNode, stampPath } from './facts.js';
 import { isNewEnough, OLDEST_NODE } from './plan.js';
+
+const NODE_PACKAGE = `node-${process.platform}-${process.arch}`;
 
 /**
  * Makes node_modules from package-lock.json, without running any package's scripts, and checks that a Node new
@@ -21,6 +25,7 @@ export function installModules(root, wanted, say) {
   const done = spawnSync(command, [...before, 'ci', ...options, ...quiet], {
     cwd: root,
     stdio: ['ignore', 'inherit', 'inherit'],
+    env: { ...process.env, ...judgeByProjectNode(root) },
   });
   if (done.error !== undefined) {
     throw new SetupError(
@@ -37,8 +42,41 @@ export function installModules(root, wanted, say) {
       'Its messages stand above; most often the package registry could not be reached. Run this command again.',
     );
   }
+  linkNode(root);
   checkNode(root);
   writeFileSync(stampPath(root), `${wanted}\n`);
+}
+
+/**
+ * Environment for npm in which it chooses packages for the project's Node, see project-node.cjs.
+ *
+ * @param {string} root
+ * @returns {Record<string, string>}
+ */
+function judgeByProjectNode(root) {
+  if (isNewEnough(process.version)) return {};
+  const lock = JSON.parse(readFileSync(join(root, 'package-lock.json'), 'utf8'));
+  const version = lock.packages?.[`node_modules/${NODE_PACKAGE}`]?.version;
+  if (version === undefined) return {};
+  const shim = fileURLToPath(new URL('./project-node.cjs', import.meta.url));
+  const require = `--require ${JSON.stringify(shim)}`;
+  return {
+    MARGAY_PROJECT_NODE: `v${version}`,
+    NODE_OPTIONS: [process.env.NODE_OPTIONS, require].filter(Boolean).join(' '),
+  };
+}
+
+/**
+ * npm 9 makes no link for the program of this package.
+ *
+ * @param {string} root
+ */
+function linkNode(root) {
+  const link = projectNode(root);
+  const program = join('..', NODE_PACKAGE, 'bin', 'node');
+  if (existsSync(link) || !existsSync(join(dirname(link), program))) return;
+  mkdirSync(dirname(link), { recursive: true });
+  symlinkSync(program, link);
 }
 
 /** @param {string} root */
