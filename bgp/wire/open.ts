@@ -90,16 +90,19 @@ export function decodeOpen(body: Uint8Array): Open | Fault {
 }
 
 /**
- * The whole message. All capabilities go into one optional parameter, in the extended form of RFC 9072 where they take more than 253
- * bytes.
+ * The whole message. All capabilities go into one optional parameter, in the extended form of RFC 9072 where they take more than
+ * 253 bytes, or where `forceExtended` asks for it: some peers take nothing else when so configured.
  *
  * @throws RangeError if a capability takes more than 255 bytes, or the message more than 4,096.
  */
-export function encodeOpen({ asn, holdTime, identifier, capabilities }: Omit<Open, 'kind'>): Uint8Array {
+export function encodeOpen(
+  { asn, holdTime, identifier, capabilities }: Omit<Open, 'kind'>,
+  forceExtended = false,
+): Uint8Array {
   const encoded = capabilities.map(encodeCapability);
   const size = encoded.reduce((sum, each) => sum + each.length, 0);
-  const extended = size > 253;
-  const parameters = size === 0 ? 0 : extended ? 6 + size : 2 + size;
+  const extended = size > 253 || forceExtended;
+  const parameters = extended ? 6 + size : size === 0 ? 0 : 2 + size;
   const length = MIN_OPEN + parameters;
   if (length > MAX_MESSAGE) throw new RangeError(`OPEN of ${length} bytes: too many capabilities`);
 
