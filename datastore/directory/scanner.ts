@@ -1,0 +1,206 @@
+/**
+ * Which files of a directory have changed and are at rest, so that they can be read.
+ */
+
+import { constants } from 'node:fs';
+import { open, readdir, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Problem } from '../problem.ts';
+
+export interface ScannerOptions {
+  /**
+   * How long a file has to stay as it is before it is read, in ms: one that is being written, or deleted and written
+   * anew, is left alone so long.
+   */
+  readonly settle: number;
+  /** Wall clock, in ms since the epoch, as file times are. */
+  readonly now: () => number;
+}
+
+/** What one look at the directory brought. */
+export interface Scan {
+  /** Texts of files that are new or changed, by path and in order; `undefined` for one that is gone. */
+  readonly files: ReadonlyMap<string, string | undefined>;
+  /** Whether some file is not at rest yet. */
+  readonly unsettled: boolean;
+  /** Tells this directory from another one that takes its name later; `undefined` if it can not be read now. */
+  readonly identity: string | undefined;
+  /** What could not be read. */
+  readonly problems: readonly Problem[];
+}
+
+/** Files that are read: `.yaml`, `.yml`, `.json`, but none that begins with a dot, as editors and mounts use them. */
+export function isManifestName(name: string): boolean {
+  return /^[^.].*\.(yaml|yml|json)$/.test(name);
+}
+
+/** Looks at a directory again and again, and tells each time what is new. */
+export class Scanner {
+  readonly #root: string;
+  readonly #options: ScannerOptions;
+  readonly #files = new Map<string, FileState>();
+
+  constructor(root: string, options: ScannerOptions) {
+    this.#root = root;
+    this.#options = options;
+  }
+
+  /**
+   * Looks once. While the directory itself is missing or can not be read, no file counts as changed: a mount that went
+   * away is no reason to forget policies.
+   */
+  async scan(): Promise<Scan> {
+    let identity: string;
+    let names: string[];
+    try {
+      // In this order a directory that is replaced in between is noticed by the next look.
+      const { dev, ino } = await stat(this.#root, { bigint: true });
+      identity = `${dev}:${ino}`;
+      names = (await readdir(this.#root)).filter(isManifestName).sort();
+    } catch (error) {
+      return {
+        files: new Map(),
+        unsettled: false,
+        identity: undefined,
+        problems: [unreadable(this.#root, error)],
+      };
+    }
+    const files = new Map<string, string | undefined>();
+    const problems: Problem[] = [];
+    let unsettled = false;
+    for (const name of new Set([...names, ...this.#files.keys()])) {
+      const outcome = await this.#look(name);
+      if (outcome.state === 'unsettled') unsettled = true;
+      if (outcome.state === 'changed') files.set(join(this.#root, name), outcome.text);
+      if (outcome.state === 'failed') problems.push(outcome.problem);
+    }
+    return { files, unsettled, identity, problems };
+  }
+
+  async #look(name: string): Promise<Outcome> {
+    const path = join(this.#root, name);
+    const time = this.#options.now();
+    const state = this.#files.get(name) ?? { signature: GONE, since: time, stale: time, taken: GONE };
+    let seen: Signature;
+    try {
+      seen = await signatureOf(path);
+    } catch (error) {
+      return { state: 'failed', problem: unreadable(path, error) };
+    }
+    if (seen.text !== state.signature) {
+      if (state.signature === state.taken) state.stale = time;
+      state.signature = seen.text;
+      state.since = time;
+    }
+    if (seen.text === GONE && state.taken === GONE) {
+      this.#files.delete(name);
+      return { state: 'unchanged' };
+    }
+    this.#files.set(name, state);
+    if (seen.text === state.taken) return { state: 'unchanged' };
+    const { settle } = this.#options;
+    // Nobody touched it for a while, by what was seen of it or by its own time.
+    const atRest = time - state.since >= settle || (seen.written <= time && time - seen.written >= settle);
+    // A file that is written to all the time has to be read at some moment.
+    const overdue = time - state.stale >= PATIENCE * settle;
+    if (!atRest && !overdue) return { state: 'unsettled' };
+    if (seen.text === GONE) {
+      this.#files.delete(name);
+      return { state: 'changed', text: undefined };
+    }
+    return this.#take(path, state, overdue);
+  }
+
+  async #take(path: string, state: FileState, overdue: boolean): Promise<Outcome> {
+    try {
+      const text = await readText(path, overdue ? undefined : state.signature);
+      if (text === undefined) return { state: 'unsettled' };
+      state.taken = state.signature;
+      return { state: 'changed', text };
+    } catch (error) {
+      return { state: 'failed', problem: unreadable(path, error) };
+    }
+  }
+}
+
+interface FileState {
+  /** As last seen. */
+  signature: string;
+  /** When it was first seen so. */
+  since: number;
+  /** When it was first seen other than it was taken. */
+  stale: number;
+  /** As it was when its text was taken. */
+  taken: string;
+}
+
+interface Signature {
+  readonly text: string;
+  /** When it was last written to, by its own time; in ms since the epoch. */
+  readonly written: number;
+}
+
+type Outcome =
+  | { readonly state: 'unchanged' | 'unsettled' }
+  | { readonly state: 'changed'; readonly text: string | undefined }
+  | { readonly state: 'failed'; readonly problem: Problem };
+
+/** How many times `settle` a file may go on changing before it is read as it is. */
+const PATIENCE = 20;
+
+/** The signature of a file that is not there. */
+const GONE = '';
+
+/** Differs whenever the file was written or replaced; follows symbolic links. */
+async function signatureOf(path: string): Promise<Signature> {
+  try {
+    return signature(await stat(path, { bigint: true }));
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === 'ENOENT' || code === 'ENOTDIR') return { text: GONE, written: Number.POSITIVE_INFINITY };
+    throw error;
+  }
+}
+
+interface FileTimes {
+  readonly dev: bigint;
+  readonly ino: bigint;
+  readonly size: bigint;
+  readonly mtimeNs: bigint;
+  readonly ctimeNs: bigint;
+  isFile(): boolean;
+}
+
+function signature(stats: FileTimes): Signature {
+  // Folders and devices are not manifests, whatever their names.
+  if (!stats.isFile()) return { text: GONE, written: Number.POSITIVE_INFINITY };
+  const { dev, ino, size, mtimeNs, ctimeNs } = stats;
+  return { text: `${dev}:${ino}:${size}:${mtimeNs}:${ctimeNs}`, written: Number(mtimeNs / 1_000_000n) };
+}
+
+/** The text; `undefined` if a signature is given and the file is not, or after reading no longer, of that signature. */
+async function readText(path: string, expected: string | undefined): Promise<string | undefined> {
+  const file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK);
+  try {
+    const bytes = await file.readFile();
+    const after = signature(await file.stat({ bigint: true })).text;
+    if (expected !== undefined && after !== expected) return undefined;
+    return new TextDecoder('utf-8', { fatal: true }).decode(bytes);
+  } finally {
+    await file.close();
+  }
+}
+
+/** A fault of a whole file or directory. */
+function unreadable(file: string, error: unknown): Problem {
+  const { code, message } = error as NodeJS.ErrnoException;
+  const found =
+    code === 'ENOENT'
+      ? 'nothing'
+      : code === 'ERR_ENCODING_INVALID_ENCODED_DATA'
+        ? 'bytes that are not UTF-8'
+        : `what can not be read (${code ?? message})`;
+  const place = { file, document: 0, line: 0, column: 0, object: '', path: '' };
+  const expected = 'a directory of readable UTF-8 files; what was read before stays in force';
+  return { severity: 'error', ...place, found, expected };
+}

@@ -1,0 +1,310 @@
+import {
+  cpSync,
+  mkdirSync,
+  openSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { loadPath } from '#datastore/directory/load.ts';
+import { type DirectoryOptions, DirectorySource } from '#datastore/directory/source.ts';
+import type { Problem } from '#datastore/problem.ts';
+import { keyOf } from '#datastore/resource.ts';
+import type { Update } from '#datastore/source.ts';
+import { newTempFolder } from '#test/helpers/owner.ts';
+import { waitFor } from '#test/helpers/wait.ts';
+
+/** No look but for the kernel's word, unless a test says otherwise. */
+const ONLY_WORD: DirectoryOptions = { settle: 40, rescan: 60_000 };
+
+/** Takes all updates of a source and adds them up. */
+class Follower implements AsyncDisposable {
+  readonly updates: Update[] = [];
+  readonly objects = new Map<string, string | undefined>();
+  problems: readonly Problem[] = [];
+  /** While true, no update is taken. */
+  paused = false;
+  readonly #stop = new AbortController();
+  readonly #done: Promise<void>;
+
+  constructor(source: DirectorySource) {
+    this.#done = this.#follow(source);
+  }
+
+  get inSync(): boolean {
+    return this.updates.some(({ type }) => type === 'snapshot');
+  }
+
+  /** Waits until the objects and their versions are these. */
+  async sees(objects: Record<string, string>): Promise<void> {
+    const wanted = JSON.stringify(Object.entries(objects).sort());
+    const seen = () => JSON.stringify([...this.objects].sort());
+    await waitFor(() => this.inSync && seen() === wanted, { what: wanted, details: seen });
+  }
+
+  async reports(...found: (string | RegExp)[]): Promise<void> {
+    const matches = () =>
+      this.problems.length === found.length &&
+      this.problems.every((problem, i) => new RegExp(found[i]!).test(problem.found));
+    await waitFor(matches, { what: `problems ${found}`, details: () => JSON.stringify(this.problems) });
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#stop.abort();
+    this.paused = false;
+    await this.#done;
+  }
+
+  async #follow(source: DirectorySource): Promise<void> {
+    for await (const update of source.watch(this.#stop.signal)) {
+      if (this.paused) await waitFor(() => !this.paused, { what: 'go on' });
+      this.#take(update);
+    }
+  }
+
+  #take(update: Update): void {
+    expect(update.type === 'snapshot' && this.inSync).toBe(false);
+    expect(update.type === 'changes' && !this.inSync).toBe(false);
+    this.updates.push(update);
+    this.problems = update.problems;
+    const resources = update.type === 'snapshot' ? update.resources : [];
+    for (const resource of resources) this.objects.set(resource.name, resource.labels.v);
+    for (const change of update.type === 'changes' ? update.changes : []) {
+      if (change.type === 'put') this.objects.set(change.resource.name, change.resource.labels.v);
+      else
+        expect(
+          this.objects.delete(change.key.slice(keyOf({ kind: 'Namespace', namespace: '', name: '' }).length)),
+        ).toBe(true);
+    }
+  }
+}
+
+function document(name: string, version: string): string {
+  return `apiVersion: v1\nkind: Namespace\nmetadata: { name: ${name}, labels: { v: "${version}" } }\n`;
+}
+
+let root: string;
+
+beforeEach(() => {
+  root = join(newTempFolder(), 'manifests');
+  mkdirSync(root);
+});
+
+function write(name: string, ...documents: string[]): void {
+  writeFileSync(join(root, name), documents.join('---\n'));
+}
+
+let follower: Follower;
+
+function follow(options: DirectoryOptions = ONLY_WORD): Follower {
+  follower = new Follower(new DirectorySource(root, options));
+  return follower;
+}
+
+afterEach(async () => {
+  await follower?.[Symbol.asyncDispose]();
+});
+
+describe('following a directory', () => {
+  test('first everything, then what changes', async () => {
+    write('a.yaml', document('a', '1'), document('b', '1'));
+    write(
+      'c.json',
+      JSON.stringify({ apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'c', labels: { v: '1' } } }),
+    );
+    const seen = follow();
+    await seen.sees({ a: '1', b: '1', c: '1' });
+    expect(seen.updates).toHaveLength(1);
+    write('a.yaml', document('a', '2'), document('b', '1'));
+    await seen.sees({ a: '2', b: '1', c: '1' });
+    expect(seen.updates[1]).toMatchObject({
+      type: 'changes',
+      changes: [{ type: 'put', resource: { name: 'a' } }],
+    });
+    rmSync(join(root, 'c.json'));
+    await seen.sees({ a: '2', b: '1' });
+    expect(seen.updates[2]).toMatchObject({
+      type: 'changes',
+      changes: [{ type: 'delete', key: 'Namespace//c' }],
+    });
+  });
+
+  test('an empty directory is an empty snapshot', async () => {
+    const seen = follow();
+    await seen.sees({});
+    write('a.yaml', document('a', '1'));
+    await seen.sees({ a: '1' });
+  });
+
+  test('an atomic rename over a file', async () => {
+    write('a.yaml', document('a', '1'));
+    const seen = follow();
+    await seen.sees({ a: '1' });
+    write('.a.yaml.tmp', document('a', '2'));
+    renameSync(join(root, '.a.yaml.tmp'), join(root, 'a.yaml'));
+    await seen.sees({ a: '2' });
+    expect(seen.updates).toHaveLength(2);
+  });
+
+  test('the swap of a link, as ConfigMaps are mounted', async () => {
+    const version = (n: number) => {
+      mkdirSync(join(root, `..v${n}`));
+      for (const name of ['a', 'b']) write(join(`..v${n}`, `${name}.yaml`), document(name, `${n}`));
+      symlinkSync(`..v${n}`, join(root, '..data_tmp'));
+      renameSync(join(root, '..data_tmp'), join(root, '..data'));
+    };
+    version(1);
+    for (const name of ['a', 'b']) symlinkSync(`..data/${name}.yaml`, join(root, `${name}.yaml`));
+    const seen = follow();
+    await seen.sees({ a: '1', b: '1' });
+    version(2);
+    rmSync(join(root, '..v1'), { recursive: true });
+    await seen.sees({ a: '2', b: '2' });
+    expect(seen.updates).toHaveLength(2);
+  });
+
+  test('a file deleted and written anew is not gone in between', async () => {
+    write('a.yaml', document('a', '1'));
+    const seen = follow({ settle: 300, rescan: 60_000 });
+    await seen.sees({ a: '1' });
+    rmSync(join(root, 'a.yaml'));
+    write('a.yaml', document('a', '2'));
+    await seen.sees({ a: '2' });
+    expect(seen.updates).toHaveLength(2);
+  });
+
+  test('a directory deleted and made anew: what it had stays in force until it is back', async () => {
+    write('a.yaml', document('a', '1'));
+    write('b.yaml', document('b', '1'));
+    const seen = follow();
+    await seen.sees({ a: '1', b: '1' });
+    rmSync(root, { recursive: true });
+    await seen.reports('^nothing$');
+    await seen.sees({ a: '1', b: '1' });
+    mkdirSync(root);
+    write('a.yaml', document('a', '2'));
+    await seen.sees({ a: '2' });
+    await seen.reports();
+    write('a.yaml', document('a', '3'));
+    await seen.sees({ a: '3' });
+  });
+
+  test('another directory put in its place', async () => {
+    write('a.yaml', document('a', '1'));
+    const seen = follow();
+    await seen.sees({ a: '1' });
+    cpSync(root, `${root}.new`, { recursive: true });
+    writeFileSync(join(`${root}.new`, 'a.yaml'), document('a', '2'));
+    renameSync(root, `${root}.old`);
+    renameSync(`${root}.new`, root);
+    await seen.sees({ a: '2' });
+    write('a.yaml', document('a', '3'));
+    await seen.sees({ a: '3' });
+  });
+
+  test('a directory that is not there yet: trouble first, the snapshot when it comes', async () => {
+    rmSync(root, { recursive: true });
+    const seen = follow();
+    await seen.reports('^nothing$');
+    expect(seen.inSync).toBe(false);
+    mkdirSync(root);
+    write('a.yaml', document('a', '1'));
+    await seen.sees({ a: '1' });
+    await seen.reports();
+  });
+
+  test('a file that is written in pieces is read when it is whole', async () => {
+    write('a.yaml', document('a', '1'), document('b', '1'));
+    const seen = follow({ settle: 250, rescan: 60_000 });
+    await seen.sees({ a: '1', b: '1' });
+    const file = openSync(join(root, 'a.yaml'), 'w');
+    for (const piece of `${document('a', '2')}---\n${document('b', '2')}`.split(/(?<=\n)/)) {
+      writeSync(file, piece);
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    await seen.sees({ a: '2', b: '2' });
+    expect(seen.updates).toHaveLength(2);
+    expect(seen.problems).toEqual([]);
+  });
+
+  test('a file that stays half written disturbs nothing, and is reported', async () => {
+    write('a.yaml', document('a', '1'), document('b', '1'));
+    write('c.yaml', document('c', '1'));
+    const seen = follow();
+    await seen.sees({ a: '1', b: '1', c: '1' });
+    write('a.yaml', document('a', '2'), 'apiVersion: v1\nkind: Namespace\nmetadata: { name: b, lab');
+    await seen.sees({ a: '2', b: '1', c: '1' });
+    await seen.reports('a mistake in the YAML');
+    write('c.yaml', document('c', '2'));
+    await seen.sees({ a: '2', b: '1', c: '2' });
+    write('a.yaml', document('a', '2'));
+    await seen.sees({ a: '2', c: '2' });
+    await seen.reports();
+  });
+
+  test('an invalid document keeps its last valid version, and a problem alone is told too', async () => {
+    write('a.yaml', document('a', '1'));
+    const seen = follow();
+    await seen.sees({ a: '1' });
+    write('a.yaml', document('a', 'not valid'));
+    await seen.reports('"not valid"');
+    expect(seen.updates.map(({ type }) => type)).toEqual(['snapshot', 'trouble']);
+    expect(seen.problems).toMatchObject([
+      { file: join(root, 'a.yaml'), document: 1, line: 3, object: 'Namespace a', path: 'metadata.labels.v' },
+    ]);
+    await seen.sees({ a: '1' });
+  });
+
+  test('changes while the consumer is busy come as one', async () => {
+    write('a.yaml', document('a', '1'));
+    const seen = follow();
+    await seen.sees({ a: '1' });
+    seen.paused = true;
+    for (let i = 2; i < 20; i++) write('a.yaml', document('a', `${i}`));
+    write('b.yaml', document('b', '1'));
+    // The one that is on its way may have been on its way already.
+    seen.paused = false;
+    await seen.sees({ a: '19', b: '1' });
+    expect(seen.updates.length).toBeLessThanOrEqual(4);
+  });
+
+  test('what the kernel does not tell is found by looking again', async () => {
+    const outside = newTempFolder();
+    writeFileSync(join(outside, 'target'), document('a', '1'));
+    symlinkSync(join(outside, 'target'), join(root, 'a.yaml'));
+    const seen = follow({ settle: 20, rescan: 50 });
+    await seen.sees({ a: '1' });
+    writeFileSync(join(outside, 'target'), document('a', '2'));
+    await seen.sees({ a: '2' });
+  });
+
+  test('stops when the signal says so, also when it was aborted before', async () => {
+    const stop = new AbortController();
+    const updates = new DirectorySource(root, ONLY_WORD).watch(stop.signal);
+    expect((await updates.next()).value).toMatchObject({ type: 'snapshot' });
+    const next = updates.next();
+    stop.abort();
+    expect(await next).toEqual({ done: true, value: undefined });
+    expect(await new DirectorySource(root).watch(stop.signal).next()).toEqual({
+      done: true,
+      value: undefined,
+    });
+  });
+});
+
+describe('reading once', () => {
+  test('a directory, and a single file of any name', async () => {
+    write('b.yaml', document('b', '2'), document('a', '2'));
+    write('a.yaml', document('a', '1'));
+    write('notes', document('c', '1'));
+    const all = await loadPath(root);
+    expect(all.resources.map(({ name, labels }) => `${name}=${labels.v}`)).toEqual(['a=1', 'b=2']);
+    expect(all.problems).toMatchObject([{ object: 'Namespace a', file: join(root, 'b.yaml') }]);
+    expect((await loadPath(join(root, 'notes'))).resources.map(({ name }) => name)).toEqual(['c']);
+    await expect(loadPath(join(root, 'none'))).rejects.toThrow('ENOENT');
+  });
+});

@@ -1,0 +1,180 @@
+import { describe, expect, test } from 'vitest';
+import { readFileContents } from '#datastore/directory/documents.ts';
+import { describeProblem } from '#datastore/problem.ts';
+
+function lines(source: string): string[] {
+  return readFileContents('f.yaml', source).problems.map(describeProblem);
+}
+
+function keys(source: string): string[] {
+  return readFileContents('f.yaml', source).objects.map(
+    ({ key, resource, document }) => `${document}: ${key}${resource === undefined ? ' invalid' : ''}`,
+  );
+}
+
+const NAMESPACE = (name: string) => `apiVersion: v1\nkind: Namespace\nmetadata: { name: ${name} }\n`;
+
+describe('what stands in a file', () => {
+  test('several documents, empty ones and comments between them', () => {
+    const source = `# all of it\n---\n${NAMESPACE('a')}---\n---\n# nothing\n---\n${NAMESPACE('b')}...\n---\nnull\n`;
+    expect(keys(source)).toEqual(['1: Namespace//a', '4: Namespace//b']);
+    expect(lines(source)).toEqual([]);
+  });
+
+  test('nothing', () => {
+    for (const source of ['', '\n', '---\n', '# only a comment\n', '\ufeff']) {
+      expect(readFileContents('f', source)).toMatchObject({ objects: [], problems: [], complete: true });
+    }
+  });
+
+  test('JSON', () => {
+    const json = JSON.stringify({ apiVersion: 'v1', kind: 'Node', metadata: { name: 'n' } }, undefined, '\t');
+    expect(keys(json)).toEqual(['1: Node//n']);
+  });
+
+  test('a List, and a typed list whose items do not say what they are', () => {
+    expect(
+      keys(`
+apiVersion: v1
+kind: List
+items:
+- { apiVersion: v1, kind: Namespace, metadata: { name: a } }
+- { apiVersion: v1, kind: Node, metadata: { name: n } }
+---
+{ apiVersion: networking.k8s.io/v1, kind: NetworkPolicyList, items: [{ metadata: { name: p } }, { metadata: { name: q } }] }
+---
+{ apiVersion: v1, kind: PodList, items: null }
+`),
+    ).toEqual(['1: Namespace//a', '1: Node//n', '2: NetworkPolicy/default/p', '2: NetworkPolicy/default/q']);
+  });
+
+  test('anchors and merge keys', () => {
+    const source = `
+apiVersion: v1
+kind: List
+items:
+- &pod { apiVersion: v1, kind: Pod, metadata: &meta { name: a, labels: { app: web } } }
+- { <<: *pod, metadata: { <<: *meta, name: b } }
+`;
+    expect(keys(source)).toEqual(['1: Pod/default/a', '1: Pod/default/b']);
+    expect(readFileContents('f', source).objects[1]!.resource!.labels).toEqual({ app: 'web' });
+  });
+});
+
+describe('what is wrong is told with file, line, document, object, path, found and expected', () => {
+  test('a value', () => {
+    const source = `${NAMESPACE('a')}---
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata:
+  name: p
+  namespace: shop
+spec:
+  ingress:
+  - ports:
+    - port: 80
+    - port: 70000
+`;
+    expect(readFileContents('f.yaml', source).problems).toEqual([
+      {
+        severity: 'error',
+        file: 'f.yaml',
+        document: 2,
+        line: 14,
+        column: 13,
+        object: 'NetworkPolicy shop/p',
+        path: 'spec.ingress[0].ports[1].port',
+        found: '70000',
+        expected: 'a port number from 1 to 65535',
+      },
+    ]);
+    expect(lines(source)).toEqual([
+      'f.yaml:14:13 (document 2, NetworkPolicy shop/p): spec.ingress[0].ports[1].port: found 70000, expected a port number from 1 to 65535',
+    ]);
+    expect(keys(source)).toEqual(['1: Namespace//a', '2: NetworkPolicy/shop/p invalid']);
+  });
+
+  test('an unknown field, by the line of its name', () => {
+    const source = `
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata: { name: p }
+spec:
+  podselector:
+    matchLabels: {}
+`;
+    expect(lines(source)).toEqual([
+      'f.yaml:6:3 (document 1, NetworkPolicy default/p): spec.podselector: found an unknown field, expected one of podSelector, policyTypes, ingress, egress',
+    ]);
+  });
+
+  test('something that is missing, by what is around it', () => {
+    expect(lines('apiVersion: v1\nkind: Pod\nmetadata:\n  namespace: a\n')[0]).toContain(
+      'f.yaml:4:3 (document 1): metadata.name:',
+    );
+  });
+
+  test('an item of a list', () => {
+    const source = `
+apiVersion: v1
+kind: List
+items:
+- apiVersion: v1
+  kind: Namespace
+  metadata: { name: a }
+- apiVersion: v1
+  kind: Pod
+  metadata: { name: b }
+  spec: { hostNetwork: 1 }
+- 7
+`;
+    expect(lines(source)).toEqual([
+      'f.yaml:11:24 (document 1, Pod default/b): items[1].spec.hostNetwork: found 1, expected true or false',
+      'f.yaml:12:3 (document 1): items[2]: found 7, expected an object with apiVersion, kind and metadata',
+    ]);
+  });
+
+  test('a mistake in the YAML; the documents around it count', () => {
+    const source = `${NAMESPACE('a')}---\nkind: [\n---\n${NAMESPACE('b')}`;
+    const contents = readFileContents('f.yaml', source);
+    expect(contents.objects.map(({ key }) => key)).toEqual(['Namespace//a', 'Namespace//b']);
+    expect(contents.complete).toBe(false);
+    expect(contents.problems).toMatchObject([{ severity: 'error', document: 2, expected: 'valid YAML' }]);
+  });
+
+  test('a key that stands twice', () => {
+    expect(lines('apiVersion: v1\nkind: Pod\nkind: Node\nmetadata: { name: a }\n')[0]).toMatch(
+      /^f.yaml:3:1 .*unique/,
+    );
+  });
+
+  test('aliases that stand for too much', () => {
+    const level = (n: number) =>
+      `${'abcdefgh'[n]}: &${'abcdefgh'[n]} [${`*${'abcdefgh'[n - 1]},`.repeat(9)}]`;
+    const source = ['a: &a [x]', ...[1, 2, 3, 4, 5, 6, 7].map(level)].join('\n');
+    const contents = readFileContents('f.yaml', source);
+    expect(contents).toMatchObject({ complete: false, problems: [{ expected: 'fewer aliases' }] });
+  });
+
+  test('a kind that is not read: a warning, but an error if it would tell the network what to do', () => {
+    const foreign = (apiVersion: string, kind: string) =>
+      readFileContents('f', `{ apiVersion: ${apiVersion}, kind: ${kind}, metadata: { name: x } }`);
+    expect(foreign('apps/v1', 'Deployment')).toMatchObject({
+      complete: true,
+      problems: [{ severity: 'warning', found: 'Deployment of apps/v1' }],
+    });
+    expect(foreign('projectcalico.org/v3', 'GlobalNetworkPolicy')).toMatchObject({
+      problems: [{ severity: 'error' }],
+    });
+    expect(foreign('extensions/v1beta1', 'NetworkPolicy')).toMatchObject({
+      problems: [{ severity: 'error', expected: 'NetworkPolicy of networking.k8s.io/v1' }],
+    });
+  });
+
+  test('a list without a list', () => {
+    expect(readFileContents('f', '{ apiVersion: v1, kind: PodList, items: {} }')).toMatchObject({
+      complete: false,
+      problems: [{ path: 'items', found: 'a mapping', expected: 'a list' }],
+    });
+  });
+});
