@@ -15,8 +15,11 @@ const cBind = lib.func('int bind(int fd, const void *address, uint length)');
 const cConnect = lib.func('int connect(int fd, const void *address, uint length)');
 const cListen = lib.func('int listen(int fd, int backlog)');
 const cGetsockname = lib.func('int getsockname(int fd, void *address, void *length)');
+const cGetpeername = lib.func('int getpeername(int fd, void *address, void *length)');
 const cSend = lib.func('long send(int fd, const void *bytes, size_t length, int flags)');
 const cRecv = lib.func('long recv(int fd, void *bytes, size_t length, int flags)');
+const cSendmsg = lib.func('long sendmsg(int fd, const void *message, int flags)');
+const cRecvmmsg = lib.func('int recvmmsg(int fd, void *messages, uint count, int flags, void *timeout)');
 const cSetsockopt = lib.func('int setsockopt(int fd, int level, int name, const void *value, uint length)');
 const cGetsockopt = lib.func('int getsockopt(int fd, int level, int name, void *value, void *length)');
 const cPoll = lib.func('int poll(void *fds, ulong count, int timeout)');
@@ -26,8 +29,12 @@ const cMount = lib.func(
   'int mount(const char *source, const char *target, const char *type, ulong flags, const void *data)',
 );
 const cUmount2 = lib.func('int umount2(const char *target, int flags)');
+const cFlock = lib.func('int flock(int fd, int operation)');
+const cIoctl = lib.func('int ioctl(int fd, ulong request, void *argument)');
+const cAbort = lib.func('void abort()');
 const cEventfd = lib.func('int eventfd(uint initial, int flags)');
 const cIfNametoindex = lib.func('uint if_nametoindex(const char *name)');
+const cIfIndextoname = lib.func('void *if_indextoname(uint index, void *name)');
 
 const EINTR = 4;
 const EAGAIN = 11;
@@ -42,9 +49,9 @@ export function close(fd: number): void {
   check('close', cClose(fd));
 }
 
-/** bind(2). `address` is a sockaddr as the kernel lays it out. */
-export function bind(fd: number, address: Uint8Array): void {
-  check('bind', cBind(fd, address, address.length));
+/** bind(2). `address` is a sockaddr as the kernel lays it out, `subject` the same in words, for the error. */
+export function bind(fd: number, address: Uint8Array, subject = ''): void {
+  check('bind', cBind(fd, address, address.length), subject);
 }
 
 /** connect(2). Returns false when the connection is under way on a non-blocking socket (EINPROGRESS). */
@@ -65,6 +72,14 @@ export function getsockname(fd: number): Uint8Array {
   const address = new Uint8Array(128);
   const length = new Uint32Array([address.length]);
   check('getsockname', cGetsockname(fd, address, length));
+  return address.subarray(0, length[0]);
+}
+
+/** getpeername(2). Returns the sockaddr that the socket is connected to. */
+export function getpeername(fd: number): Uint8Array {
+  const address = new Uint8Array(128);
+  const length = new Uint32Array([address.length]);
+  check('getpeername', cGetpeername(fd, address, length));
   return address.subarray(0, length[0]);
 }
 
@@ -93,20 +108,64 @@ export function recv(fd: number, bytes: Uint8Array, length: number, flags: numbe
   }
 }
 
-/** setsockopt(2) with an int (host order), or with the bytes of a structure. */
-export function setsockopt(fd: number, level: number, name: number, value: number | Uint8Array): void {
-  const bytes = typeof value === 'number' ? new Uint8Array(new Int32Array([value]).buffer) : value;
-  check('setsockopt', cSetsockopt(fd, level, name, bytes, bytes.length), `level ${level} option ${name}`);
+/**
+ * sendmsg(2), started again when a signal interrupts it. `message` is a struct msghdr as the kernel lays it out.
+ * Returns the number of bytes sent, or -1 when a non-blocking socket has no room (EAGAIN).
+ */
+export function sendmsg(fd: number, message: Uint8Array, flags: number): number {
+  for (;;) {
+    const sent = cSendmsg(fd, message, flags) as number;
+    if (sent >= 0) return sent;
+    const error = koffi.errno();
+    if (error === EAGAIN) return -1;
+    if (error !== EINTR) throw new SyscallError('sendmsg', error);
+  }
 }
 
-/** getsockopt(2) of an int. */
-export function getsockoptInt(fd: number, level: number, name: number): number {
+/**
+ * recvmmsg(2), started again when a signal interrupts it. `messages` are `count` struct mmsghdr as the kernel lays
+ * them out. Returns how many datagrams were received; 0 when there is nothing to read (EAGAIN).
+ */
+export function recvmmsg(fd: number, messages: Uint8Array, count: number, flags: number): number {
+  for (;;) {
+    const received = cRecvmmsg(fd, messages, count, flags, null) as number;
+    if (received >= 0) return received;
+    const error = koffi.errno();
+    if (error === EAGAIN) return 0;
+    if (error !== EINTR) throw new SyscallError('recvmmsg', error);
+  }
+}
+
+/** Where the bytes of `memory` lie, for structures that point to it. They stay there as long as `memory` lives. */
+export function addressOf(memory: ArrayBuffer): bigint {
+  return koffi.address(memory);
+}
+
+/**
+ * setsockopt(2) with an int (host order), or with the bytes of a structure.
+ *
+ * @param subject the option in words, for the error
+ */
+export function setsockopt(
+  fd: number,
+  level: number,
+  name: number,
+  value: number | Uint8Array,
+  subject = `level ${level} option ${name}`,
+): void {
+  const bytes = typeof value === 'number' ? new Uint8Array(new Int32Array([value]).buffer) : value;
+  check('setsockopt', cSetsockopt(fd, level, name, bytes, bytes.length), subject);
+}
+
+/** getsockopt(2) of an int. `subject` as in {@link setsockopt}. */
+export function getsockoptInt(
+  fd: number,
+  level: number,
+  name: number,
+  subject = `level ${level} option ${name}`,
+): number {
   const value = new Int32Array(1);
-  check(
-    'getsockopt',
-    cGetsockopt(fd, level, name, value, new Uint32Array([4])),
-    `level ${level} option ${name}`,
-  );
+  check('getsockopt', cGetsockopt(fd, level, name, value, new Uint32Array([4])), subject);
   return value[0]!;
 }
 
@@ -138,6 +197,25 @@ export function unshare(flags: number): void {
   check('unshare', cUnshare(flags));
 }
 
+/** flock(2), waiting as long as another holds the lock. */
+export function flock(fd: number, operation: number): void {
+  while (cFlock(fd, operation) < 0) {
+    const error = koffi.errno();
+    if (error !== EINTR) throw new SyscallError('flock', error);
+  }
+}
+
+/** ioctl(2) without an argument, or with memory as its argument. */
+export function ioctl(fd: number, request: number, argument: Uint8Array | null = null): number {
+  return check('ioctl', cIoctl(fd, request, argument), `request 0x${request.toString(16)}`);
+}
+
+/** abort(3): ends the whole process with SIGABRT, from whichever thread it is called. */
+export function abort(): never {
+  cAbort();
+  throw new Error('abort returned');
+}
+
 /** mount(2). */
 export function mount(source: string, target: string, type: string, flags: number): void {
   check('mount', cMount(source, target, type, flags, null), target);
@@ -156,6 +234,13 @@ export function eventfd(initial: number, flags: number): number {
 /** if_nametoindex(3): the index of the interface `name` in the thread's network namespace, 0 when there is none. */
 export function ifNametoindex(name: string): number {
   return cIfNametoindex(name);
+}
+
+/** if_indextoname(3): the name of the interface `index` in the thread's network namespace, undefined when none has it. */
+export function ifIndextoname(index: number): string | undefined {
+  const name = new Uint8Array(16); // IF_NAMESIZE
+  if (!cIfIndextoname(index, name)) return undefined;
+  return new TextDecoder().decode(name.subarray(0, name.indexOf(0)));
 }
 
 function check(syscall: string, result: number, subject = ''): number {
