@@ -165,15 +165,19 @@ export function insideHardReset({ code, subcode, data }: Notification): Notifica
 /** `Cease / Administrative Shutdown: "moving to rack 7"`: one line for logs and tables. */
 export function describeNotification(value: Notification): string {
   const inside = insideHardReset(value);
-  if (inside !== undefined) return `${notificationName(value)}: ${describeNotification(inside)}`;
+  // One level and no more: a peer can nest them by the thousand.
+  return inside === undefined ? describe(value) : `${notificationName(value)}: ${describe(inside)}`;
+}
+
+function describe(value: Notification): string {
+  const name = notificationName(value);
   const text = shutdownCommunication(value);
-  if (text) return `${notificationName(value)}: "${text}"`;
-  const { data } = value;
-  if (text === undefined || data.length === 0) return notificationName(value);
-  if (value.code === ERROR_HEADER && value.subcode === HEADER_BAD_LENGTH && data.length === 2) {
-    return `${notificationName(value)}: ${getU16(data, 0)}`;
+  if (text) return `${name}: "${text}"`;
+  const { code, subcode, data } = value;
+  if (code === ERROR_HEADER && subcode === HEADER_BAD_LENGTH && data.length === 2) {
+    return `${name}: ${getU16(data, 0)}`;
   }
-  return notificationName(value);
+  return name;
 }
 
 /** `UPDATE Message Error / Invalid Network Field`; numbers where no name is assigned. */
