@@ -3,7 +3,7 @@
  */
 
 import { getU16, NO_BYTES, putU16 } from './bytes.ts';
-import { HEADER_LENGTH, MAX_EXTENDED_MESSAGE, NOTIFICATION } from './constants.ts';
+import { HEADER_LENGTH, MAX_MESSAGE, NOTIFICATION } from './constants.ts';
 import { putHeader } from './header.ts';
 
 /** What a NOTIFICATION says. `data` is what the code and subcode define it to be, often empty. */
@@ -90,10 +90,10 @@ export function fault(reason: string, code: number, subcode: number, data: Uint8
   return { kind: 'fault', notification: { code, subcode, data }, reason };
 }
 
-/** The whole message. Data past what the largest message holds is cut off. */
+/** The whole message. Data past what a message of `maxLength` bytes holds is cut off. */
 export function encodeNotification(
   { code, subcode, data }: Notification,
-  maxLength: number = MAX_EXTENDED_MESSAGE,
+  maxLength: number = MAX_MESSAGE,
 ): Uint8Array {
   const kept = data.subarray(0, maxLength - HEADER_LENGTH - 2);
   const out = new Uint8Array(HEADER_LENGTH + 2 + kept.length);

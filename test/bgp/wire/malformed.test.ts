@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { fromHex, toHex } from '#bgp/wire/bytes.ts';
 import { familyName } from '#bgp/wire/constants.ts';
+import { describeError } from '#bgp/wire/errors.ts';
 import { decodeUpdate, type Update, type UpdateFault } from '#bgp/wire/message.ts';
 import type { CodecContext } from '#bgp/wire/types.ts';
 import { MALFORMED, type Malformed } from './malformed.ts';
@@ -48,6 +49,21 @@ describe('a malformed UPDATE comes to what the RFC says', () => {
         : (row.shows ?? row.attributes).replace(/\s/g, '');
       expect(toHex(notification.data), row.what).toBe(expected);
     }
+  });
+
+  test('a line for the log names what was found, the rule, the action and the bytes', () => {
+    const good = '40 02 06 02 01 0000fde9  40 03 04 c0000201';
+    const [error] = decode({ attributes: `40 01 01 03  ${good}`, nlri: '18 0a0102' }).errors;
+    expect(describeError(error!)).toBe(
+      'ORIGIN value 3, expected 0, 1 or 2 (RFC 7606 7.1: treat-as-withdraw): 40010103',
+    );
+    const [long] = decode({
+      attributes: `40 01 01 00  ${good}  d0 08 0801 ${'00'.repeat(2049)}`,
+      nlri: '18 0a0102',
+    }).errors;
+    expect(describeError(long!)).toMatch(
+      /^COMMUNITIES length 2049, .*: d0080801(00){252}\.\.\. \(2053 bytes\)$/,
+    );
   });
 
   test('of several errors the strongest counts, and all are reported: RFC 7606 3(h)', () => {

@@ -116,6 +116,6 @@ test('a bad message length shows the length', () => {
 
 test('data that no message holds is cut off', () => {
   const value = notification(3, 9, new Uint8Array(5000));
-  expect(encodeNotification(value, 4096)).toHaveLength(4096);
-  expect(encodeNotification(value)).toHaveLength(5021);
+  expect(encodeNotification(value)).toHaveLength(4096);
+  expect(encodeNotification(value, 65535)).toHaveLength(5021);
 });
