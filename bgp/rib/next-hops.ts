@@ -1,0 +1,141 @@
+/**
+ * Next hops of routes, interned, and what is known about the way to them.
+ *
+ * The RIB does not resolve next hops itself: a tracker outside (which knows the kernel's routes) is told of each one that
+ * comes into use and sets whether and how it is reached. A change goes to the listener, and the RIB decides again over the
+ * routes with that next hop and no others.
+ */
+
+import { toHex } from '#bgp/wire/bytes.ts';
+import type { NextHop } from '#bgp/wire/types.ts';
+
+/** What the way to a next hop is. */
+export type Resolution = {
+  readonly reachable: boolean;
+  /** Cost of the way there, for the decision process: lower is better (RFC 4271 section 9.1.2.2 e). */
+  readonly metric: number;
+  /** What the kernel is to be given: the tracker's own value, passed on unread. Compared by identity. */
+  readonly gateway?: unknown;
+};
+
+/** Who finds out about next hops. `set` of the table may be called from within `added`. */
+export type NextHopTracker = {
+  added(id: number, nextHop: NextHop, scope: number): void;
+  removed(id: number): void;
+};
+
+export class NextHopTable {
+  /** Next hops in use. */
+  size = 0;
+  /** By id: 1 if reachable. For the decision process. */
+  reachable = new Uint8Array(64);
+  /** By id: cost of the way. */
+  metric = new Uint32Array(64);
+  /** Called with the id of a next hop whose resolution is not what it was. */
+  onChange: (id: number) => void = () => {};
+  readonly #ids = new Map<number | string, number>();
+  readonly #entries: (Entry | undefined)[] = [undefined];
+  readonly #free: number[] = [];
+  readonly #tracker: NextHopTracker | undefined;
+  readonly #initial: Resolution;
+
+  /**
+   * @param initial what holds for a next hop until the tracker says otherwise.
+   */
+  constructor(initial: Resolution, tracker?: NextHopTracker) {
+    this.#initial = initial;
+    this.#tracker = tracker;
+  }
+
+  /**
+   * Takes a reference to a next hop, new or not.
+   *
+   * @param scope tells equal link-local addresses of different interfaces apart; 0 for all others.
+   */
+  acquire(nextHop: NextHop, scope: number): number {
+    const key = keyOf(nextHop, scope);
+    const known = this.#ids.get(key);
+    if (known !== undefined) {
+      this.#entries[known]!.references++;
+      return known;
+    }
+    const id = this.#free.pop() ?? this.#entries.length;
+    this.#entries[id] = { nextHop, scope, key, references: 1, gateway: undefined };
+    this.#ids.set(key, id);
+    this.size++;
+    if (id >= this.reachable.length) this.#grow();
+    // The unspecified address stands for ourselves: a route of our own, which needs no way.
+    const own = nextHop.bytes.every((byte) => byte === 0);
+    const resolution = own ? { reachable: true, metric: 0 } : this.#initial;
+    this.reachable[id] = resolution.reachable ? 1 : 0;
+    this.metric[id] = resolution.metric;
+    this.#entries[id]!.gateway = resolution.gateway;
+    if (!own) this.#tracker?.added(id, nextHop, scope);
+    return id;
+  }
+
+  release(id: number): void {
+    const entry = this.#entries[id]!;
+    if (--entry.references > 0) return;
+    this.#ids.delete(entry.key);
+    this.#entries[id] = undefined;
+    this.#free.push(id);
+    this.size--;
+    this.#tracker?.removed(id);
+  }
+
+  /** Says what the way to a next hop is now. Nothing if that is what was known. */
+  set(id: number, { reachable, metric, gateway }: Resolution): void {
+    const entry = this.#entries[id];
+    if (entry === undefined) return;
+    const same =
+      (this.reachable[id] === 1) === reachable && this.metric[id] === metric && entry.gateway === gateway;
+    if (same) return;
+    this.reachable[id] = reachable ? 1 : 0;
+    this.metric[id] = metric;
+    entry.gateway = gateway;
+    this.onChange(id);
+  }
+
+  nextHop(id: number): NextHop {
+    return this.#entries[id]!.nextHop;
+  }
+
+  /** The id of a next hop that is in use, 0 if it is not. */
+  find(nextHop: NextHop, scope: number): number {
+    return this.#ids.get(keyOf(nextHop, scope)) ?? 0;
+  }
+
+  resolution(id: number): Resolution {
+    return {
+      reachable: this.reachable[id] === 1,
+      metric: this.metric[id]!,
+      gateway: this.#entries[id]!.gateway,
+    };
+  }
+
+  #grow(): void {
+    const reachable = new Uint8Array(this.reachable.length * 2);
+    reachable.set(this.reachable);
+    this.reachable = reachable;
+    const metric = new Uint32Array(reachable.length);
+    metric.set(this.metric);
+    this.metric = metric;
+  }
+}
+
+type Entry = {
+  readonly nextHop: NextHop;
+  readonly scope: number;
+  readonly key: number | string;
+  references: number;
+  gateway: unknown;
+};
+
+/** IPv4 next hops, the usual case, have a number for a key. */
+function keyOf({ family, bytes, linkLocal }: NextHop, scope: number): number | string {
+  if (family === 4 && scope === 0) {
+    return ((bytes[0]! << 24) | (bytes[1]! << 16) | (bytes[2]! << 8) | bytes[3]!) >>> 0;
+  }
+  return `${toHex(bytes)}/${linkLocal === undefined ? '' : toHex(linkLocal)}/${scope}`;
+}
