@@ -1,6 +1,6 @@
-import { NLM_F_REQUEST } from './constants.ts';
-import { NetlinkError } from './error.ts';
-import type { NetlinkSocket } from './socket.ts';
+import { NLM_F_REQUEST, NLMSG_HEADER } from './constants.ts';
+import { locateRefusal, NetlinkError } from './error.ts';
+import type { Message, NetlinkSocket } from './socket.ts';
 import { MessageWriter } from './writer.ts';
 
 const DATAGRAM_BYTES = 1 << 16;
@@ -23,14 +23,17 @@ export interface BatchFailure {
 export class Batch {
   readonly writer = new MessageWriter(DATAGRAM_BYTES + 4096);
   readonly #socket: NetlinkSocket;
-  readonly #describe: (index: number) => string;
+  readonly #describe: (index: number, message: Message) => string;
   readonly #failures: BatchFailure[] = [];
   #firstSequence = 0;
   #firstIndex = 0;
   #inDatagram = 0;
 
-  /** @param describe says in words what the message at an index is about; called only for refused ones */
-  constructor(socket: NetlinkSocket, describe: (index: number) => string) {
+  /**
+   * @param describe says in words what the message at an index is about; called only for refused ones, with the message
+   *   as it was sent, so that nobody has to keep what it was made from
+   */
+  constructor(socket: NetlinkSocket, describe: (index: number, message: Message) => string) {
     this.#socket = socket;
     this.#describe = describe;
   }
@@ -43,8 +46,11 @@ export class Batch {
   /** Opens a message. */
   begin(type: number, flags: number): void {
     const sequence = this.#socket.takeSequence();
-    // The numbers of a datagram are consecutive: that is how an answer finds its message.
-    if (this.#inDatagram > 0 && sequence !== this.#firstSequence + this.#inDatagram) this.#flush();
+    if (this.#inDatagram > 0) {
+      // The numbers of a datagram are consecutive: that is how an answer finds its message.
+      const follows = sequence === this.#firstSequence + this.#inDatagram;
+      if (!follows || this.writer.length >= DATAGRAM_BYTES) this.#flush();
+    }
     if (this.#inDatagram === 0) this.#firstSequence = sequence;
     this.writer.begin(type, flags | NLM_F_REQUEST, sequence);
   }
@@ -53,7 +59,20 @@ export class Batch {
   end(): void {
     this.writer.end();
     this.#inDatagram++;
-    if (this.writer.length >= DATAGRAM_BYTES) this.#flush();
+  }
+
+  /**
+   * Begins and ends a message whose payload has `count` 32-bit words, which the caller has to fill in at once. Returns where
+   * they start in `writer.words`. Quicker than attribute by attribute.
+   */
+  message(type: number, flags: number, count: number): number {
+    this.begin(type, flags);
+    const { writer } = this;
+    const at = writer.length;
+    writer.ensure(4 * count);
+    writer.length = at + 4 * count;
+    this.end();
+    return at >>> 2;
   }
 
   /** Sends what is left and returns the refused messages of the whole batch; the batch starts over from index 0. */
@@ -71,12 +90,27 @@ export class Batch {
     this.#firstIndex += count;
     this.#inDatagram = 0;
     this.writer.acknowledgeLast();
-    const length = this.writer.length;
+    const { bytes, view, length } = this.writer;
     this.writer.reset();
-    this.#socket.exchange('batch', this.writer.bytes, length, first + count - 1, (sequence, refusal) => {
-      const index = firstIndex + (sequence - first);
-      if (sequence < first || sequence >= first + count) return;
-      this.#failures.push({ index, error: new NetlinkError(this.#describe(index), refusal) });
+    // Refusals come in the order of the messages: each is looked for from the one before.
+    let at = 0;
+    let reached = 0;
+    this.#socket.exchange('batch', bytes, length, first + count - 1, (sequence, refusal) => {
+      const position = sequence - first;
+      if (position < 0 || position >= count) return;
+      if (position < reached) at = reached = 0;
+      for (; reached < position; reached++) at += (view.getUint32(at, true) + 3) & ~3;
+      const message = {
+        bytes,
+        view,
+        type: view.getUint16(at + 4, true),
+        flags: view.getUint16(at + 6, true),
+        start: at + NLMSG_HEADER,
+        end: at + view.getUint32(at, true),
+      };
+      const index = firstIndex + position;
+      const located = locateRefusal(refusal, this.#socket.protocol, view, at);
+      this.#failures.push({ index, error: new NetlinkError(this.#describe(index, message), located) });
     });
   }
 }

@@ -98,6 +98,13 @@ export function readRefusal(
   return refusal;
 }
 
+/** The refusal with the path of the offending attribute, read from the request that starts at `start` of `view`. */
+export function locateRefusal(refusal: Refusal, protocol: number, view: DataView, start: number): Refusal {
+  if (refusal.attribute === undefined) return refusal;
+  const { offset } = refusal.attribute;
+  return { ...refusal, attribute: { offset, path: attributePath({ protocol, view, start }, offset) } };
+}
+
 function attributePath(
   request: { protocol: number; view: DataView; start: number },
   offset: number,

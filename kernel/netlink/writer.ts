@@ -17,14 +17,17 @@ export class MessageWriter {
   /** Backing memory; the first `length` bytes are written. Replaced when it grows. */
   bytes: Uint8Array<ArrayBuffer>;
   view: DataView;
+  /** The same memory as 32-bit words in host order; messages and attributes start at whole words. */
+  words: Uint32Array<ArrayBuffer>;
   /** Bytes written so far, up to the end of the last attribute. */
   length = 0;
   /** Where the open (or last) message starts. */
   start = 0;
 
   constructor(capacity = 4096) {
-    this.bytes = new Uint8Array(capacity);
+    this.bytes = new Uint8Array((capacity + 3) & ~3);
     this.view = new DataView(this.bytes.buffer);
+    this.words = new Uint32Array(this.bytes.buffer);
   }
 
   /** Forgets all messages; the memory stays. */
@@ -147,10 +150,11 @@ export class MessageWriter {
   ensure(size: number): void {
     const needed = this.length + size;
     if (needed <= this.bytes.length) return;
-    const bytes = new Uint8Array(Math.max(needed, this.bytes.length * 2));
+    const bytes = new Uint8Array((Math.max(needed, this.bytes.length * 2) + 3) & ~3);
     bytes.set(this.bytes.subarray(0, this.length));
     this.bytes = bytes;
     this.view = new DataView(bytes.buffer);
+    this.words = new Uint32Array(bytes.buffer);
   }
 
   /** Writes an attribute's header, reserves its padded value, and returns where the value starts. */

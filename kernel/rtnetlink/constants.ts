@@ -52,6 +52,7 @@ export const IFLA_INFO_KIND = 1;
 export const IFLA_INFO_DATA = 2;
 export const IFLA_INET6_ADDR_GEN_MODE = 8;
 export const VETH_INFO_PEER = 1;
+/** Leaves out the IPv6 counters; those of the interface come all the same. */
 export const RTEXT_FILTER_SKIP_STATS = 1 << 3;
 
 export const IFF_UP = 1 << 0;

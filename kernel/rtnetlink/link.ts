@@ -57,7 +57,7 @@ export interface Link {
   readonly alternativeNames: readonly string[];
   /** How IPv6 makes the link-local address when the interface comes up; absent when IPv6 is off. */
   readonly addressGeneration?: AddressGeneration;
-  /** Only when asked for. */
+  /** Only in what `get`, or `list` with `statistics`, returns. */
   readonly statistics?: LinkStatistics;
 }
 
@@ -114,9 +114,10 @@ const nested = new Attributes(16);
  * Reads an RTM_NEWLINK or RTM_DELLINK. Undefined for those that are about something else than a network interface: the
  * bridge sends such messages about its ports (AF_BRIDGE).
  *
+ * @param withStatistics whether to read the statistics, too
  * @throws RangeError for a message that is cut short
  */
-export function readLink(message: Message): Link | undefined {
+export function readLink(message: Message, withStatistics = false): Link | undefined {
   const { bytes, view, start, end } = message;
   needHeader('link', end - start, IFINFOMSG);
   if (bytes[start] === AF_BRIDGE) return undefined;
@@ -148,7 +149,7 @@ export function readLink(message: Message): Link | undefined {
   }
   const generation = addressGeneration();
   if (generation !== undefined) link.addressGeneration = generation;
-  if (attributes.has(IFLA_STATS64)) link.statistics = statistics();
+  if (withStatistics && attributes.has(IFLA_STATS64)) link.statistics = statistics();
   return link;
 }
 

@@ -52,10 +52,13 @@ export interface LinkEnd {
 /** A new interface. */
 export type LinkSpec = VethSpec | BridgeSpec;
 
-/** A veth pair: this end and its peer. */
+/**
+ * A veth pair: this end and its peer. The peer is down at first: the kernel refuses to bring it up before it has its
+ * other end.
+ */
 export interface VethSpec extends LinkEnd, Later {
   readonly kind: 'veth';
-  readonly peer: LinkEnd;
+  readonly peer: Omit<LinkEnd, 'up'>;
 }
 
 /** A bridge without ports. */
@@ -100,17 +103,16 @@ export class Links {
     this.#socket = socket;
   }
 
-  /** All interfaces. Counting up statistics costs the kernel most of the time: they are left out unless asked for. */
+  /** All interfaces. */
   list(options: { readonly statistics?: boolean } = {}): Link[] {
-    const skip = options.statistics ? 0 : RTEXT_FILTER_SKIP_STATS;
     return this.#socket.dumpAll(
       'list links',
       RTM_GETLINK,
       (writer) => {
         writer.fixed(IFINFOMSG);
-        writer.u32(IFLA_EXT_MASK, skip);
+        writer.u32(IFLA_EXT_MASK, RTEXT_FILTER_SKIP_STATS);
       },
-      readLink,
+      (message) => readLink(message, options.statistics),
     );
   }
 
@@ -122,9 +124,12 @@ export class Links {
         `get link ${ref}`,
         RTM_GETLINK,
         0,
-        (writer) => header(writer, ref, 0, 0),
+        (writer) => {
+          header(writer, ref, 0, 0);
+          writer.u32(IFLA_EXT_MASK, RTEXT_FILTER_SKIP_STATS);
+        },
         (message) => {
-          found = readLink(message);
+          found = readLink(message, true);
         },
       );
     } catch (error) {

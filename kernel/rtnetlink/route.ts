@@ -15,7 +15,7 @@ export interface Route extends RoutePath {
   readonly destination: string;
   /** 1 to 2^32-1; 254 is `main`. */
   readonly table: number;
-  /** The lowest wins. IPv6 has no 0. */
+  /** The lowest wins. Of IPv6 only the kernel's own routes can have 0. */
   readonly metric: number;
   /** Who set it, 0 to 255 (`ip route show proto`). */
   readonly protocol: number;

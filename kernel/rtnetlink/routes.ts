@@ -1,3 +1,4 @@
+import { formatAddress } from '../ip.ts';
 import { NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE } from '../netlink/constants.ts';
 import { NetlinkError } from '../netlink/error.ts';
 import type { NetlinkSocket } from '../netlink/socket.ts';
@@ -109,15 +110,17 @@ export class Routes {
 
   /**
    * The way that a packet to `address` takes now, rules and caches included: `destination` is the address itself, and of
-   * several next hops one is chosen. Undefined when there is no route. Routes that drop packets are returned as such.
+   * several next hops one is chosen. Undefined when there is no route.
+   *
+   * Of a route that drops packets the kernel tells no more than the type: table, metric and protocol are 0.
    */
   lookup(address: string, options: LookupOptions = {}): Route | undefined {
-    return this.#get(address, options, RTM_F_LOOKUP_TABLE);
+    return this.#get(address, options, false);
   }
 
   /** The route that a packet to `address` would take, as it stands in the table. Otherwise like {@link lookup}. */
   match(address: string, options: LookupOptions = {}): Route | undefined {
-    return this.#get(address, options, RTM_F_FIB_MATCH);
+    return this.#get(address, options, true);
   }
 
   #list(family: IpFamily, filter: RouteFilter): Route[] {
@@ -150,10 +153,12 @@ export class Routes {
     return route;
   }
 
-  #get(address: string, options: LookupOptions, flags: number): Route | undefined {
+  #get(address: string, options: LookupOptions, fibMatch: boolean): Route | undefined {
     const object = `look up route to ${address}`;
     const destination = addressOf(object, 'address', address);
     const family = familyOf(destination);
+    // Without the second flag an IPv4 answer does not tell the table; IPv6 does not know the flag.
+    const flags = fibMatch ? RTM_F_FIB_MATCH : family === 4 ? RTM_F_LOOKUP_TABLE : 0;
     let found: Route | undefined;
     try {
       this.#socket.request(
@@ -179,12 +184,27 @@ export class Routes {
         },
       );
     } catch (error) {
-      if (error instanceof NetlinkError && error.code === 'ENETUNREACH') return undefined;
-      throw error;
+      if (!(error instanceof NetlinkError) || error.kernelText !== '') throw error;
+      if (error.code === 'ENETUNREACH') return undefined;
+      const type = DROPPING[error.code];
+      if (type === undefined) throw error;
+      const host = `${formatAddress(destination)}/${destination.length * 8}`;
+      const path = { type, scope: 'global', nextHops: [] } as const;
+      return { family, destination: host, table: 0, metric: 0, protocol: 0, ...path };
     }
-    return found;
+    if (found === undefined || fibMatch) return found;
+    // IPv6 repeats the source that was asked for, or `::`.
+    const { from: _, ...route } = found;
+    return route;
   }
 }
+
+/** What a look-up that ends at a route of such a type is refused with (net/ipv4/fib_semantics.c, fib_props). */
+const DROPPING: Readonly<Record<string, RouteType>> = {
+  EINVAL: 'blackhole',
+  EHOSTUNREACH: 'unreachable',
+  EACCES: 'prohibit',
+};
 
 /** A table that has never had a route does not exist, and a dump of it is an error. */
 export function isNoTable(error: unknown): boolean {
