@@ -17,6 +17,8 @@ export interface Subscription {
   /** Receive buffer in bytes; 4 MiB unless told. What comes while it is full is lost, and `overflow` tells so. */
   readonly bufferBytes?: number;
   readonly namespace?: NetworkNamespace;
+  /** `NetlinkSocket.port` of a socket: what it changes by its requests is not told. */
+  readonly exceptFrom?: number;
   /** Each notification, in order; the message is valid during the call. */
   readonly onMessage: (message: Message) => void;
   /** Notifications were lost (ENOBUFS): what is known by them is no longer true, read the tables again. */

@@ -1,5 +1,5 @@
 import { SyscallError } from '../sys/errno.ts';
-import { bind, close, getsockoptInt, recv, send, setsockopt, socket } from '../sys/libc.ts';
+import { bind, close, getsockname, getsockoptInt, recv, send, setsockopt, socket } from '../sys/libc.ts';
 import type { NetworkNamespace } from '../sys/namespace.ts';
 import {
   AF_NETLINK,
@@ -215,6 +215,12 @@ export class NetlinkSocket implements Disposable {
         lastSequence === undefined,
       );
     });
+  }
+
+  /** The address that the kernel gave the socket; notifications of what it changed carry it as the sender. */
+  get port(): number {
+    const address = getsockname(this.fd); // struct sockaddr_nl
+    return new DataView(address.buffer, address.byteOffset).getUint32(4, true);
   }
 
   /** Whether the socket is open. */

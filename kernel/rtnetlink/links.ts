@@ -223,6 +223,13 @@ export class Links {
     const object = `set link ${ref}`;
     // A name in the request is the new one when there is an index, and the one to look for when there is none.
     const target = change.name !== undefined && typeof ref === 'string' ? this.indexOf(ref) : ref;
+    if (change.up && change.addressGeneration !== undefined) {
+      // The kernel would bring the link up first, and make the address that the change is about.
+      const { up, addressGeneration, ...rest } = change;
+      this.set(target, { addressGeneration });
+      this.set(target, { ...rest, up });
+      return;
+    }
     using namespaces = new Namespaces();
     this.#socket.request(object, RTM_NEWLINK, 0, (writer) => {
       const mask = change.up === undefined ? 0 : IFF_UP;

@@ -26,7 +26,14 @@ import {
   RTNH_F_LINKDOWN,
   RTNH_F_ONLINK,
 } from './constants.ts';
-import { forwardsNothing, type NextHop, type Route, type RoutePath, routeTypes } from './route.ts';
+import {
+  forwardsNothing,
+  type NextHop,
+  type Route,
+  type RouteKey,
+  type RoutePath,
+  routeTypes,
+} from './route.ts';
 import { scopeNumber, scopeOf } from './scope.ts';
 import {
   addressFamily,
@@ -55,11 +62,7 @@ export function writeRoute(writer: MessageWriter, object: string, route: Route):
  *
  * @throws ValueError
  */
-export function writeRouteKey(
-  writer: MessageWriter,
-  object: string,
-  key: Pick<Route, 'family' | 'destination' | 'table' | 'metric' | 'protocol' | 'from' | 'tos'>,
-): void {
+export function writeRouteKey(writer: MessageWriter, object: string, key: RouteKey): void {
   const at = writeKey(writer, object, key);
   writer.bytes[at + 6] = RT_SCOPE_NOWHERE;
 }
@@ -202,11 +205,7 @@ function writeGateway(writer: MessageWriter, object: string, family: IpFamily, g
   writer.raw(RTA_VIA, via);
 }
 
-function writeKey(
-  writer: MessageWriter,
-  object: string,
-  key: Pick<Route, 'family' | 'destination' | 'table' | 'metric' | 'protocol' | 'from' | 'tos'>,
-): number {
+function writeKey(writer: MessageWriter, object: string, key: RouteKey): number {
   const { address, length } = prefixOf(object, 'destination', key.destination, key.family);
   const at = writer.fixed(RTMSG);
   const { bytes } = writer;

@@ -112,6 +112,12 @@ export function forwardsNothing(type: RouteType): boolean {
   return type === 'blackhole' || type === 'unreachable' || type === 'prohibit' || type === 'throw';
 }
 
+/** Names a route. The defaults of `table` and `metric` are those of {@link RouteSpec}. */
+export type RouteKeySpec = Pick<RouteSpec, 'destination' | 'table' | 'metric' | 'protocol' | 'from' | 'tos'>;
+
+/** A {@link RouteKeySpec} with the defaults filled in. */
+export type RouteKey = Omit<Route, keyof RoutePath>;
+
 /**
  * The route that `spec` becomes in the kernel, all defaults filled in: what a dump will show, provided that each next
  * hop names its link.
@@ -119,26 +125,31 @@ export function forwardsNothing(type: RouteType): boolean {
  * @throws ValueError
  */
 export function routeOf(spec: RouteSpec): Route {
+  const key = routeKeyOf(spec);
+  return { ...key, ...pathOf(`route ${key.destination}`, key.family, spec) };
+}
+
+/** @throws ValueError */
+export function routeKeyOf(spec: RouteKeySpec): RouteKey {
   const object = `route ${spec.destination}`;
   const prefix = prefixOf(object, 'destination', spec.destination);
   const family = familyOf(prefix.address);
   const metric = spec.metric ?? (family === 4 ? 0 : DEFAULT_METRIC_IPV6);
   // The kernel takes 0 for its default, 1024: the route would not be found again under 0.
   checkInteger(object, 'metric', metric, family === 4 ? 0 : 1, 0xffffffff);
-  const route: { -readonly [K in keyof Route]: Route[K] } = {
+  const key: { -readonly [K in keyof RouteKey]: RouteKey[K] } = {
     family,
     destination: formatPrefix(prefix.address, prefix.length),
     table: checkInteger(object, 'table', spec.table ?? TABLE_MAIN, 1, 0xffffffff),
     metric,
     protocol: checkInteger(object, 'protocol', spec.protocol, 0, 255),
-    ...pathOf(object, family, spec),
   };
-  if (spec.from !== undefined) route.from = sourcePrefix(object, family, spec.from);
+  if (spec.from !== undefined) key.from = sourcePrefix(object, family, spec.from);
   if (spec.tos !== undefined && spec.tos !== 0) {
     if (family === 6) throw new ValueError(object, 'tos', spec.tos, 'none, since IPv6 routes have none');
-    route.tos = checkInteger(object, 'tos', spec.tos, 0, 255);
+    key.tos = checkInteger(object, 'tos', spec.tos, 0, 255);
   }
-  return route;
+  return key;
 }
 
 /**

@@ -16,7 +16,15 @@ import {
   RTM_NEWROUTE,
   RTMSG,
 } from './constants.ts';
-import { type Route, type RouteSpec, type RouteType, routeOf, routeTypes } from './route.ts';
+import {
+  type Route,
+  type RouteKeySpec,
+  type RouteSpec,
+  type RouteType,
+  routeKeyOf,
+  routeOf,
+  routeTypes,
+} from './route.ts';
 import { readRoute, writeRoute, writeRouteKey } from './route-message.ts';
 import { addressFamily, addressOf, familyOf, type IpFamily } from './value.ts';
 
@@ -40,9 +48,6 @@ export interface LookupOptions {
   readonly outgoingLink?: number;
   readonly mark?: number;
 }
-
-/** Names a route. The defaults of `table` and `metric` are those of {@link RouteSpec}. */
-export type RouteKey = Pick<RouteSpec, 'destination' | 'table' | 'metric' | 'protocol' | 'from' | 'tos'>;
 
 /**
  * Routes of the namespace that the socket is in, one request each. For many there are RouteTable and RouteBatch.
@@ -96,16 +101,10 @@ export class Routes {
    * @throws ValueError
    * @throws NetlinkError ESRCH when there is none
    */
-  delete(key: RouteKey): void {
-    const { family, destination, table, metric, protocol, from, tos } = routeOf({
-      ...key,
-      type: 'blackhole',
-    });
-    const object = `delete route ${destination}`;
-    this.#socket.request(object, RTM_DELROUTE, 0, (writer) => {
-      const extra = { ...(from !== undefined && { from }), ...(tos !== undefined && { tos }) };
-      writeRouteKey(writer, object, { family, destination, table, metric, protocol, ...extra });
-    });
+  delete(spec: RouteKeySpec): void {
+    const key = routeKeyOf(spec);
+    const object = `delete route ${key.destination}`;
+    this.#socket.request(object, RTM_DELROUTE, 0, (writer) => writeRouteKey(writer, object, key));
   }
 
   /**
@@ -118,7 +117,10 @@ export class Routes {
     return this.#get(address, options, false);
   }
 
-  /** The route that a packet to `address` would take, as it stands in the table. Otherwise like {@link lookup}. */
+  /**
+   * The route that a packet to `address` would take, as it stands in the table (of several IPv6 next hops the packet's own
+   * comes first). Otherwise like {@link lookup}.
+   */
   match(address: string, options: LookupOptions = {}): Route | undefined {
     return this.#get(address, options, true);
   }

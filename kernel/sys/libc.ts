@@ -243,6 +243,28 @@ export function ifIndextoname(index: number): string | undefined {
   return new TextDecoder().decode(name.subarray(0, name.indexOf(0)));
 }
 
+/**
+ * Attaches a classic BPF program to a socket (SO_ATTACH_FILTER): what it returns 0 for is never queued.
+ *
+ * @param instructions struct sock_filter each (linux/filter.h): code, jump if true, jump if false, constant
+ */
+export function attachFilter(
+  fd: number,
+  instructions: readonly (readonly [number, number, number, number])[],
+): void {
+  const program = new DataView(new ArrayBuffer(8 * instructions.length));
+  instructions.forEach(([code, jumpTrue, jumpFalse, constant], i) => {
+    program.setUint16(8 * i, code, true);
+    program.setUint8(8 * i + 2, jumpTrue);
+    program.setUint8(8 * i + 3, jumpFalse);
+    program.setUint32(8 * i + 4, constant, true);
+  });
+  const header = new DataView(new ArrayBuffer(16)); // struct sock_fprog
+  header.setUint16(0, instructions.length, true);
+  header.setBigUint64(8, koffi.address(program.buffer), true);
+  setsockopt(fd, 1, 26, new Uint8Array(header.buffer));
+}
+
 function check(syscall: string, result: number, subject = ''): number {
   if (result >= 0) return result;
   throw new SyscallError(syscall, koffi.errno(), subject);
