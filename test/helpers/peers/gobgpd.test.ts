@@ -1,0 +1,3 @@
+import { peerSuite } from './suite.ts';
+
+peerSuite('gobgpd', 'bird');
