@@ -81,7 +81,7 @@ describe('two speakers', () => {
           expect(world.speakers.map((speaker) => speaker.ups)).toEqual(ups);
         },
       ),
-      { numRuns: 300 },
+      { numRuns: 150 },
     );
   });
 
