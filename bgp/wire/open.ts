@@ -140,8 +140,8 @@ function decodeParameters(body: Uint8Array): Capability[] | Fault {
   const capabilities: Capability[] = [];
   let at = 10;
   let length = body[9]!;
-  // RFC 9072 section 2: a first parameter type of 255 says that lengths have two octets, whatever the short length is.
-  const extended = length !== 0 && body[10] === PARAMETER_EXTENDED_LENGTH;
+  // RFC 9072 section 2: a first parameter type of 255 says that lengths have two octets, whatever the short length says.
+  const extended = body[10] === PARAMETER_EXTENDED_LENGTH;
   if (extended) {
     if (body.length < 13) return malformed('extended optional parameters without their length');
     length = getU16(body, 11);

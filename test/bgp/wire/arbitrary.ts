@@ -44,7 +44,7 @@ export function asPath(confederation: boolean): fc.Arbitrary<AsPath> {
     type: fc.constantFrom(...types),
     asns: fc.oneof(
       { weight: 20, arbitrary: fc.array(asn, { minLength: 1, maxLength: 8 }) },
-      fc.array(asn, { minLength: 250, maxLength: 255 }),
+      fc.array(asn, { minLength: 250, maxLength: 255, size: 'max' }),
     ),
   });
   return fc
@@ -85,12 +85,12 @@ export function attributes(
     fc.option(value, { nil: undefined });
   const internal = <T>(value: fc.Arbitrary<T>, none: T): fc.Arbitrary<T> =>
     context.ebgp ? fc.constant(none) : value;
-  const numbers = fc.array(u32, { maxLength: 70 }).map((values) => Uint32Array.from(values));
+  const numbers = fc.array(u32, { maxLength: 70, size: 'max' }).map((values) => Uint32Array.from(values));
   const unknown = fc.uniqueArray(
     fc.record({
       flags: fc.constant(FLAG_OPTIONAL | FLAG_TRANSITIVE | FLAG_PARTIAL),
       code: u8.filter((code) => DESCRIPTOR_BY_CODE[code] === undefined && code !== 14 && code !== 15),
-      value: fc.uint8Array({ maxLength: 300 }),
+      value: fc.uint8Array({ maxLength: 300, size: 'max' }),
     }),
     { maxLength: 4, selector: ({ code }) => code },
   );
@@ -107,7 +107,7 @@ export function attributes(
       .array(bytesOf(8), { maxLength: 40 })
       .map((each) => Uint8Array.from(each.flatMap((value) => [...value]))),
     largeCommunities: fc
-      .uniqueArray(fc.tuple(u32, u32, u32), { maxLength: 30, selector: String })
+      .uniqueArray(fc.tuple(u32, u32, u32), { maxLength: 30, size: 'max', selector: String })
       .map((each) => Uint32Array.from(each.flat())),
     originatorId: internal(option(u32), undefined),
     clusterList: internal(numbers, new Uint32Array(0)),
@@ -116,7 +116,7 @@ export function attributes(
   });
 }
 
-export function prefixes(family: 4 | 6, addPath: boolean, maxLength = 60): fc.Arbitrary<WirePrefix[]> {
+export function prefixes(family: 4 | 6, addPath: boolean, maxLength: number): fc.Arbitrary<WirePrefix[]> {
   const size = family === 4 ? 4 : 16;
   const prefix = fc
     .tuple(bytesOf(size), fc.integer({ min: 0, max: 8 * size }), u32)
@@ -124,7 +124,7 @@ export function prefixes(family: 4 | 6, addPath: boolean, maxLength = 60): fc.Ar
       maskBits(bytes, length);
       return addPath ? { family, bytes, length, pathId } : { family, bytes, length };
     });
-  return fc.array(prefix, { minLength: 1, maxLength });
+  return fc.array(prefix, { minLength: 1, maxLength, size: 'max' });
 }
 
 const family = fc.oneof(fc.constantFrom(IPV4_UNICAST, IPV6_UNICAST), fc.integer({ min: 1, max: 0xffffff }));

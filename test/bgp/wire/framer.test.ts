@@ -54,7 +54,7 @@ describe('the framer', () => {
   test('gives the same messages and the same error however the stream is cut', () => {
     fc.assert(
       fc.property(
-        fc.array(aMessage, { maxLength: 12 }),
+        fc.array(aMessage, { maxLength: 12, size: 'max' }),
         anEnd,
         fc.infiniteStream(fc.integer({ min: 1, max: 9000 })),
         (messages, end, cuts) => {

@@ -229,6 +229,22 @@ export const MALFORMED: readonly Malformed[] = [
   // Section 4: lengths inside of the attribute block. The prefixes behind it can still be found.
   after('RFC 7606 4', 'an attribute that runs over the end of the block', '80 04 05 00000001', 'withdraw'),
   after('RFC 7606 4', 'the same with an extended length', '90 04 0005 00000001', 'withdraw'),
+  after(
+    'RFC 7606 4',
+    'MP_REACH_NLRI that runs over the end: its prefixes are nowhere',
+    '80 0e 18 0002 01 10 20010db8 00000000 00000000 00000001 00',
+    'withdraw',
+  ),
+  after('RFC 7606 4', 'MP_UNREACH_NLRI that runs over the end', '80 0f 06 0002 01', 'withdraw'),
+  row(
+    'RFC 7606 4',
+    'a cut attribute, and those that are missing behind it are not spoken of',
+    '40 01 05 00',
+    'withdraw',
+    {
+      shows: '40 01 05 00',
+    },
+  ),
   after('RFC 7606 4', 'two bytes left behind the last attribute', '80 04', 'withdraw'),
   after('RFC 7606 4', 'one byte left behind the last attribute', '80', 'withdraw'),
   after('RFC 7606 4', 'three bytes left, which are too few with an extended length', '90 04 00', 'withdraw'),

@@ -52,6 +52,14 @@ describe('an OPEN that can not be accepted has the NOTIFICATION of RFC 4271 6.2'
     expect(decodeOpen(fromHex('04 fde9 0003 0a000001 00'))).toMatchObject({ kind: 'open', holdTime: 3 });
   });
 
+  test('the extended form is told by its type, whatever the short length says: RFC 9072 2', () => {
+    for (const short of ['ff', '05', '00']) {
+      expect(decodeOpen(fromHex(`04 fde9 00b4 0a000001 ${short} ff 0005 02 0002 02 00`))).toMatchObject({
+        capabilities: [{ kind: 'route-refresh' }],
+      });
+    }
+  });
+
   test('AS_TRANS without the capability stands for itself, for the session to judge', () => {
     expect(decodeOpen(fromHex('04 5ba0 00b4 0a000001 00'))).toMatchObject({ kind: 'open', asn: AS_TRANS });
   });

@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { decodeAttributes, encodeAttributes } from '#bgp/wire/attributes.ts';
+import { fromHex } from '#bgp/wire/bytes.ts';
 import { AS_TRANS, type Family, IPV4_UNICAST, IPV6_UNICAST } from '#bgp/wire/constants.ts';
 import { decodeUpdate, encodeUpdate, type Update, type WirePrefix } from '#bgp/wire/message.ts';
 import { decodeOpen, encodeOpen } from '#bgp/wire/open.ts';
@@ -89,6 +90,46 @@ describe('attributes come back as they were sent', () => {
     );
   });
 
+  test('in ascending order of their codes, unknown ones in between: RFC 4271 5', () => {
+    fc.assert(
+      fc.property(attributes(SESSIONS.ibgp2, nextHop4), (sent) => {
+        const out = new Uint8Array(8192);
+        const end = encodeAttributes(sent, SESSIONS.ibgp2, out, 0);
+        const codes: number[] = [];
+        for (let at = 0; at < end; ) {
+          codes.push(out[at + 1]!);
+          at += (out[at]! & 0x10) !== 0 ? 4 + ((out[at + 2]! << 8) | out[at + 3]!) : 3 + out[at + 2]!;
+        }
+        expect(codes).toEqual([...codes].sort((a, b) => a - b));
+      }),
+    );
+  });
+
+  test('unknown ones are in ascending order however they came', () => {
+    const block = fromHex('c0 64 00  c0 63 01 aa  40 01 01 00  40 02 00  40 03 04 c0000201');
+    const decoded = decodeAttributes(block, SESSIONS.as4);
+    expect(decoded).toMatchObject({ attributes: { unknown: [{ code: 99 }, { code: 100 }] } });
+  });
+
+  test.each([0, 1, 255, 256, 257, 4000])(
+    'with a value of %i bytes, where the length field changes',
+    (length) => {
+      fc.assert(
+        fc.property(attributes(SESSIONS.as4, nextHop4), (some) => {
+          const value = new Uint8Array(length).fill(7);
+          const sent = { ...some, unknown: [{ flags: 0xe0, code: 99, value }] };
+          const out = new Uint8Array(16384);
+          const end = encodeAttributes(sent, SESSIONS.as4, out, 0);
+          expect(decodeAttributes(out.subarray(0, end), SESSIONS.as4)).toMatchObject({
+            kind: 'attributes',
+            attributes: { unknown: sent.unknown },
+          });
+        }),
+        { numRuns: 5 },
+      );
+    },
+  );
+
   test('where the room ends, nothing is written past it and -1 says so', () => {
     fc.assert(
       fc.property(attributes(SESSIONS.as2, nextHop4), fc.nat(), (sent, cut) => {
@@ -129,50 +170,44 @@ describe('packed UPDATEs hold all prefixes in their order, and as many to a mess
     const addPath = context.addPathSend?.includes(family) === true;
     const announcement = fc.record({
       family: fc.constant(family),
-      prefixes: prefixes(family === IPV4_UNICAST ? 4 : 6, addPath, 300),
+      prefixes: prefixes(family === IPV4_UNICAST ? 4 : 6, addPath, 700),
       attributes: attributes(context, nextHopFamily === 4 ? nextHop4 : nextHop6),
     });
     fc.assert(
-      fc.property(
-        announcement,
-        fc.boolean(),
-        fc.constantFrom(4096, 5000, 65535),
-        (list, withdraw, maxLength) => {
-          const sent: Update = {
-            kind: 'update',
-            withdrawn: withdraw ? [{ family, prefixes: list.prefixes }] : [],
-            announced: withdraw ? [] : [list],
-            errors: [],
-          };
-          const limit = maxLength === 4096 ? 4096 : maxLength;
-          let messages: Uint8Array[];
-          try {
-            messages = encodeUpdate(sent, context, limit);
-          } catch (error) {
-            expect(error).toBeInstanceOf(RangeError);
-            return;
-          }
-          const got: WirePrefix[] = [];
-          messages.forEach((message, i) => {
-            expect(message.length).toBeLessThanOrEqual(limit);
-            const update = decodeUpdate(message.subarray(19), context);
-            if (update.kind === 'fault') throw new Error(update.reason);
-            expect(update.errors).toEqual([]);
-            const [one, ...more] = [...update.withdrawn, ...update.announced];
-            expect(more).toEqual([]);
-            expect(one!.family).toBe(family);
-            if (!withdraw) expect(update.announced[0]!.attributes).toEqual(list.attributes);
-            got.push(...one!.prefixes);
-            const next = list.prefixes[got.length];
-            if (next === undefined) expect(i).toBe(messages.length - 1);
-            else
-              expect(message.length + 1 + Math.ceil(next.length / 8) + (addPath ? 4 : 0)).toBeGreaterThan(
-                limit,
-              );
-          });
-          expect(got).toEqual(list.prefixes);
-        },
-      ),
+      fc.property(announcement, fc.boolean(), fc.constantFrom(2500, 4096, 65535), (list, withdraw, limit) => {
+        const sent: Update = {
+          kind: 'update',
+          withdrawn: withdraw ? [{ family, prefixes: list.prefixes }] : [],
+          announced: withdraw ? [] : [list],
+          errors: [],
+        };
+        let messages: Uint8Array[];
+        try {
+          messages = encodeUpdate(sent, context, limit);
+        } catch (error) {
+          expect(error).toBeInstanceOf(RangeError);
+          return;
+        }
+        const got: WirePrefix[] = [];
+        messages.forEach((message, i) => {
+          expect(message.length).toBeLessThanOrEqual(limit);
+          const update = decodeUpdate(message.subarray(19), context);
+          if (update.kind === 'fault') throw new Error(update.reason);
+          expect(update.errors).toEqual([]);
+          const [one, ...more] = [...update.withdrawn, ...update.announced];
+          expect(more).toEqual([]);
+          expect(one!.family).toBe(family);
+          if (!withdraw) expect(update.announced[0]!.attributes).toEqual(list.attributes);
+          got.push(...one!.prefixes);
+          const next = list.prefixes[got.length];
+          if (next === undefined) expect(i).toBe(messages.length - 1);
+          else
+            expect(message.length + 1 + Math.ceil(next.length / 8) + (addPath ? 4 : 0)).toBeGreaterThan(
+              limit,
+            );
+        });
+        expect(got).toEqual(list.prefixes);
+      }),
       { numRuns: 60 },
     );
   });

@@ -1,7 +1,9 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { parseAddress } from '#bgp/wire/address.ts';
 import { fromHex, toHex } from '#bgp/wire/bytes.ts';
 import { IPV4_UNICAST, IPV6_UNICAST } from '#bgp/wire/constants.ts';
+import { nextHopProblem } from '#bgp/wire/next-hop.ts';
 import { Ipv4Batch, Ipv6Batch } from '#bgp/wire/nlri.ts';
 import { encodeEndOfRib, UpdatePacker } from '#bgp/wire/pack.ts';
 import { UpdateScanner } from '#bgp/wire/update.ts';
@@ -37,6 +39,12 @@ describe('the scanner', () => {
     expect(scanner.scan(empty, 0, empty.length, false)).toBe(true);
     expect([scanner.reachFamily, scanner.unreachFamily]).toEqual([0, 0]);
     expect([scanner.announces, scanner.key().length, scanner.endOfRib]).toEqual([false, 0, IPV4_UNICAST]);
+    expect(scanner.scan(full, 0, full.length, false)).toBe(true);
+    expect([scanner.announces, scanner.endOfRib]).toEqual([true, 0]);
+    expect(scanner.scan(fromHex('0000 0009'), 0, 4, false)).toBe(false);
+    expect(scanner.error).toBeDefined();
+    expect(scanner.scan(full, 0, full.length, false)).toBe(true);
+    expect(scanner.error).toBeUndefined();
   });
 
   test('reads a body anywhere in a larger array', () => {
@@ -67,7 +75,7 @@ describe('the scanner', () => {
 
   test('the key is all that is not MP_REACH_NLRI or MP_UNREACH_NLRI, in its order, wherever these stand', () => {
     const other = fc
-      .tuple(fc.constantFrom(1, 2, 3, 8, 99), fc.uint8Array({ maxLength: 300 }))
+      .tuple(fc.constantFrom(1, 2, 3, 8, 99), fc.uint8Array({ maxLength: 300, size: 'max' }))
       .map(([code, value]) => attribute(code, value));
     const order = fc.array(other, { maxLength: 6 });
     fc.assert(
@@ -135,12 +143,38 @@ describe('the scanner', () => {
   });
 });
 
+describe('a next hop', () => {
+  test.each([
+    ['0.0.0.0', 'unspecified'],
+    ['0.1.2.3', 'unspecified'],
+    ['1.0.0.1', undefined],
+    ['126.255.255.255', undefined],
+    ['127.0.0.1', 'loopback'],
+    ['128.0.0.1', undefined],
+    ['223.255.255.255', undefined],
+    ['224.0.0.0', 'multicast'],
+    ['239.255.255.255', 'multicast'],
+    ['240.0.0.0', 'reserved'],
+    ['255.255.255.255', 'reserved'],
+    ['::', 'unspecified'],
+    ['::1', 'loopback'],
+    ['::2', undefined],
+    ['ff02::1', 'multicast'],
+    ['fe80::1', undefined],
+    ['2001:db8::1', undefined],
+    ['::ffff:192.0.2.1', undefined],
+  ] as const)('%s: %s', (text, problem) => {
+    const bytes = parseAddress(text);
+    expect(nextHopProblem({ family: bytes.length === 4 ? 4 : 6, bytes })).toBe(problem);
+  });
+});
+
 describe('lists of prefixes', () => {
   test('IPv4: any bytes are read as a slow reader reads them, or refused as it refuses them', () => {
     const batch = new Ipv4Batch(1);
     const bytes = fc.array(
       fc.tuple(fc.integer({ min: 0, max: 34 }), fc.uint8Array({ minLength: 4, maxLength: 4 })),
-      { maxLength: 30 },
+      { maxLength: 30, size: 'max' },
     );
     fc.assert(
       fc.property(bytes, fc.boolean(), fc.nat(6), fc.nat(3), (parts, addPath, cut, offset) => {
@@ -164,7 +198,7 @@ describe('lists of prefixes', () => {
     const batch = new Ipv6Batch(1);
     const bytes = fc.array(
       fc.tuple(fc.integer({ min: 0, max: 130 }), fc.uint8Array({ minLength: 17, maxLength: 17 })),
-      { maxLength: 30 },
+      { maxLength: 30, size: 'max' },
     );
     fc.assert(
       fc.property(bytes, fc.boolean(), fc.nat(6), fc.nat(3), (parts, addPath, cut, offset) => {
