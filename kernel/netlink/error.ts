@@ -83,7 +83,9 @@ export function readRefusal(
   let from = at + NLMSG_HEADER + 4;
   if (!done && end - from >= NLMSG_HEADER) {
     // The request's header is echoed, and with it the whole request unless the answer is capped.
-    from += flags & NLM_F_CAPPED ? NLMSG_HEADER : (view.getUint32(from, true) + 3) & ~3;
+    const echoed = flags & NLM_F_CAPPED ? NLMSG_HEADER : view.getUint32(from, true);
+    if (echoed > end - from) return { errno, text: '' };
+    from += (echoed + 3) & ~3;
   }
   tlvs.parse(bytes, view, from, end);
   const refusal: { -readonly [K in keyof Refusal]: Refusal[K] } = {

@@ -1,34 +1,18 @@
 import fs from 'node:fs';
 import { Worker } from 'node:worker_threads';
 import { close, eventfd } from '../sys/libc.ts';
-import type { NetworkNamespace } from '../sys/namespace.ts';
 import { NLMSG_HEADER } from './constants.ts';
 import type { MonitorReport, MonitorSetup } from './monitor-worker.ts';
 import { CREDIT_BYTES } from './monitor-worker.ts';
 import type { Message } from './socket.ts';
-import { openSubscription } from './subscription.ts';
+import { openSubscription, type Subscription } from './subscription.ts';
 
-/** What to listen to. */
-export interface Subscription {
-  /** NETLINK_ROUTE or NETLINK_NETFILTER. */
-  readonly protocol: number;
-  /** Multicast groups, as numbers (RTNLGRP_*, NFNLGRP_*). */
-  readonly groups: readonly number[];
-  /** Receive buffer in bytes; 4 MiB unless told. What comes while it is full is lost, and `overflow` tells so. */
-  readonly bufferBytes?: number;
-  readonly namespace?: NetworkNamespace;
-  /** `NetlinkSocket.port` of a socket: what it changes by its requests is not told. */
-  readonly exceptFrom?: number;
-  /** Each notification, in order; the message is valid during the call. */
-  readonly onMessage: (message: Message) => void;
-  /** Notifications were lost (ENOBUFS): what is known by them is no longer true, read the tables again. */
-  readonly onOverflow: () => void;
-}
+export type { Subscription } from './subscription.ts';
 
 /**
- * Listens to netlink multicast groups. The sockets are read on a worker thread, so that a busy main thread does not
- * overflow them at once; the worker hands over whole datagrams and holds back when the main thread has too much
- * unread (then the kernel's buffer fills, and in the end `onOverflow` is called: memory stays bounded).
+ * Listens to netlink multicast groups and configured sockets. The sockets are read on a worker thread, so that a busy
+ * main thread does not overflow them at once; the worker hands over whole datagrams and holds back when the main
+ * thread has too much unread (then the kernel's buffer fills, and in the end `onOverflow` is called: memory stays bounded).
  *
  * All subscriptions are in force when `open` returns: what changes after that call is seen.
  */

@@ -29,6 +29,8 @@ import { NetlinkError, type Refusal, readRefusal } from './error.ts';
 import { MessageWriter } from './writer.ts';
 
 const RECEIVE_BYTES = 1 << 16;
+/** A refused batch answers with one error a message, each of which the kernel accounts with over 700 bytes. */
+const ANSWER_BUFFER = 8 << 20;
 const MAX_DUMP_ATTEMPTS = 10;
 const EPROTO = 71;
 const ENOBUFS = 105;
@@ -96,7 +98,16 @@ export class NetlinkSocket implements Disposable {
    * @throws SyscallError
    */
   static open(protocol: number, namespace?: NetworkNamespace): NetlinkSocket {
-    return new NetlinkSocket(namespace ? namespace.run(() => openFd(protocol)) : openFd(protocol), protocol);
+    const open = (): number => openNetlink(protocol, ANSWER_BUFFER);
+    return new NetlinkSocket(namespace ? namespace.run(open) : open(), protocol);
+  }
+
+  /**
+   * Speaks over a descriptor that another owns, and is to close, e.g. to configure a socket before it is listened to.
+   * Answers that come between a request and its acknowledgement go to that request's `onReply`, or nowhere.
+   */
+  static over(fd: number, protocol: number): NetlinkSocket {
+    return new NetlinkSocket(fd, protocol);
   }
 
   /** Takes `count` consecutive sequence numbers and returns the first. They wrap around at 2^32, passing over 0. */
@@ -364,14 +375,14 @@ export class NetlinkSocket implements Disposable {
   }
 }
 
-function openFd(protocol: number): number {
+/** Opens and binds a netlink socket with extended ACKs, strict checking and a receive buffer of `receiveBytes`. */
+export function openNetlink(protocol: number, receiveBytes: number): number {
   const fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, protocol);
   try {
     setsockopt(fd, SOL_NETLINK, NETLINK_EXT_ACK, 1);
     setsockopt(fd, SOL_NETLINK, NETLINK_CAP_ACK, 1);
     if (protocol === NETLINK_ROUTE) setsockopt(fd, SOL_NETLINK, NETLINK_GET_STRICT_CHK, 1);
-    // A refused batch answers with one error a message, each of which the kernel accounts with over 700 bytes.
-    setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, 8 << 20);
+    setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, receiveBytes);
     setsockopt(fd, SOL_SOCKET, SO_SNDBUFFORCE, 1 << 20);
     // Answers are there when send returns; the timeout turns a kernel that breaks this into an error, not a hang.
     setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, timeval(10));

@@ -1,24 +1,38 @@
-import { attachFilter, bind, close, setsockopt, socket } from '../sys/libc.ts';
-import {
-  AF_NETLINK,
-  NETLINK_ADD_MEMBERSHIP,
-  SO_RCVBUFFORCE,
-  SOCK_CLOEXEC,
-  SOCK_RAW,
-  SOL_NETLINK,
-  SOL_SOCKET,
-} from './constants.ts';
-import type { Subscription } from './monitor.ts';
+import { attachFilter, close, setsockopt } from '../sys/libc.ts';
+import type { NetworkNamespace } from '../sys/namespace.ts';
+import { NETLINK_ADD_MEMBERSHIP, SOL_NETLINK } from './constants.ts';
+import { type Message, NetlinkSocket, openNetlink } from './socket.ts';
 
-/** Opens the socket of a subscription, joined to its groups. Returns the file descriptor. */
+/** What to listen to: multicast groups, or what a socket is sent after it has been configured, or both. */
+export interface Subscription {
+  /** NETLINK_ROUTE or NETLINK_NETFILTER. */
+  readonly protocol: number;
+  /** Multicast groups, as numbers (RTNLGRP_*, NFNLGRP_*). */
+  readonly groups: readonly number[];
+  /** Requests to make on the socket before it joins its groups and is listened to. It is for the time of the call. */
+  readonly configure?: (socket: NetlinkSocket) => void;
+  /** Receive buffer in bytes; 4 MiB unless told. What comes while it is full is lost, and `overflow` tells so. */
+  readonly bufferBytes?: number;
+  readonly namespace?: NetworkNamespace;
+  /** `NetlinkSocket.port` of a socket: what it changes by its requests is not told. */
+  readonly exceptFrom?: number;
+  /** Each notification, in order; the message is valid during the call. */
+  readonly onMessage: (message: Message) => void;
+  /** Notifications were lost (ENOBUFS): what is known by them is no longer true, read the tables again. */
+  readonly onOverflow: () => void;
+}
+
+const BUFFER_BYTES = 4 << 20;
+
+/** Opens the socket of a subscription, joined to its groups and configured. Returns the file descriptor. */
 export function openSubscription(subscription: Subscription): number {
-  const open = (): number => socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, subscription.protocol);
-  const fd = subscription.namespace ? subscription.namespace.run(open) : open();
+  const { protocol, namespace, groups, configure } = subscription;
+  const open = (): number => openNetlink(protocol, subscription.bufferBytes ?? BUFFER_BYTES);
+  const fd = namespace ? namespace.run(open) : open();
   try {
-    setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, subscription.bufferBytes ?? 4 << 20);
     if (subscription.exceptFrom !== undefined) refuseSender(fd, subscription.exceptFrom);
-    bind(fd, new Uint8Array([AF_NETLINK, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]));
-    for (const group of subscription.groups) setsockopt(fd, SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, group);
+    configure?.(NetlinkSocket.over(fd, protocol));
+    for (const group of groups) setsockopt(fd, SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, group, `group ${group}`);
   } catch (error) {
     close(fd);
     throw error;

@@ -92,7 +92,9 @@ describe.each(families)('UDP over $family', ({ any, host }) => {
     expect([reader.ttl[0], reader.ifindex[0], reader.destination(0)]).toEqual([-1, 0, undefined]);
     expect(() => writer.send(sender.fd, bytes('no'), to, { ifindex: 9999 })).toThrow(/sendmsg: E\w+/);
     const foreign = encodeSockaddr({ address: host(99), port: 0 });
-    expect(() => writer.send(sender.fd, bytes('no'), to, { source: foreign })).toThrow(/sendmsg: E(INVAL|NETUNREACH)/);
+    expect(() => writer.send(sender.fd, bytes('no'), to, { source: foreign })).toThrow(
+      /sendmsg: E(INVAL|NETUNREACH)/,
+    );
     const other = encodeSockaddr({ address: any === '::' ? '10.0.1.1' : '::1', port: 0 });
     expect(() => writer.send(sender.fd, bytes('no'), to, { source: other })).toThrow('source of family');
   });
