@@ -3,8 +3,8 @@
  *
  *   node bench/bgp/wire.ts
  *
- * The tables are what `bench:bgp` feeds to speakers: prefixes that share their attributes by the ten, AS paths of three to six, so that an
- * UPDATE carries ten prefixes. Each figure is the median of five runs.
+ * The tables are what `bench:bgp` feeds to speakers: prefixes that share their attributes by the ten, AS paths of
+ * three to six, so that an UPDATE carries ten prefixes. Each figure is the median of five runs.
  */
 
 import { decodeAttributes, encodeAttributes } from '#bgp/wire/attributes.ts';

@@ -1,8 +1,8 @@
 /**
  * Addresses and prefixes as text: IPv4 in dotted decimal, IPv6 as RFC 5952 writes it.
  *
- * Parsing is strict: no leading zeros in IPv4 (some read them as octal), no host bits behind a prefix's length, no zone. What
- * is wrong is said by an `AddressError`.
+ * Parsing is strict: no leading zeros in IPv4 (some read them as octal), no host bits behind a prefix's length, no
+ * zone. What is wrong is said by an `AddressError`.
  */
 
 import { getU32, putU32 } from './bytes.ts';
@@ -64,7 +64,10 @@ export function parseAddress(text: string): Uint8Array {
   return bytes;
 }
 
-/** `2001:db8::1`: the 16 bytes from `at`, by RFC 5952 section 4; an IPv4-mapped address ends in dotted decimal (section 5). */
+/**
+ * `2001:db8::1`: the 16 bytes from `at`, by RFC 5952 section 4; an IPv4-mapped address ends in dotted decimal
+ * (section 5).
+ */
 export function formatIpv6(bytes: Uint8Array, at: number): string {
   const groups: number[] = [];
   for (let i = 0; i < 16; i += 2) groups.push((bytes[at + i]! << 8) | bytes[at + i + 1]!);
@@ -170,7 +173,10 @@ function parseIpv6(text: string): Uint8Array | undefined {
   return bytes;
 }
 
-/** Groups of hexadecimal digits between colons, the last one perhaps in dotted decimal where the text ends; none at all is well. */
+/**
+ * Groups of hexadecimal digits between colons, the last one perhaps in dotted decimal where the text ends; none at
+ * all is well.
+ */
 function parseGroups(text: string, atEnd: boolean): number[] | undefined {
   if (text === '') return [];
   const bytes: number[] = [];

@@ -10,8 +10,8 @@ export const EMPTY_AS_PATH: AsPath = [];
 
 /**
  * Reads segments of two-octet or four-octet numbers. A string says why they are malformed: a segment type that is not
- * one, a segment that is empty or runs over the end (RFC 7606 section 7.2), AS 0 (RFC 7607 section 2). A sequence right
- * behind another becomes part of it: only the limit of 255 to a segment parts them.
+ * one, a segment that is empty or runs over the end (RFC 7606 section 7.2), AS 0 (RFC 7607 section 2). A sequence
+ * right behind another becomes part of it: only the limit of 255 to a segment parts them.
  */
 export function decodeAsPath(bytes: Uint8Array, start: number, end: number, as4: boolean): AsPath | string {
   if (start === end) return EMPTY_AS_PATH;
@@ -102,14 +102,19 @@ export function originAs(path: AsPath): number {
   return segment !== undefined && segment.type === AS_SEQUENCE ? segment.asns.at(-1)! : 0;
 }
 
-/** How often an AS is in the path, in whatever kind of segment: for loop detection (RFC 4271 section 9.1.2, RFC 5065 section 4). */
+/**
+ * How often an AS is in the path, in whatever kind of segment: for loop detection (RFC 4271 section 9.1.2, RFC 5065
+ * section 4).
+ */
 export function countInAsPath(path: AsPath, asn: number): number {
   let count = 0;
   for (const { asns } of path) for (const each of asns) if (each === asn) count++;
   return count;
 }
 
-/** The path with `asn` in front, `times` over: RFC 4271 section 5.1.2 (b), RFC 5065 section 4 with AS_CONFED_SEQUENCE. */
+/**
+ * The path with `asn` in front, `times` over: RFC 4271 section 5.1.2 (b), RFC 5065 section 4 with AS_CONFED_SEQUENCE.
+ */
 export function prependAsPath(
   path: AsPath,
   asn: number,
@@ -123,7 +128,9 @@ export function prependAsPath(
   return [{ type, asns: [...added, ...first.asns] }, ...path.slice(1)];
 }
 
-/** The path without segments of the confederation, as it leaves one (RFC 5065 section 4) and as AS4_PATH carries it. */
+/**
+ * The path without segments of the confederation, as it leaves one (RFC 5065 section 4) and as AS4_PATH carries it.
+ */
 export function withoutConfederation(path: AsPath): AsPath {
   return path.some(isConfederation) ? path.filter((segment) => !isConfederation(segment)) : path;
 }
@@ -138,8 +145,9 @@ export function needsAs4Path(path: AsPath): boolean {
 }
 
 /**
- * The path behind an AS_PATH with AS_TRANS in it and its AS4_PATH (RFC 6793 section 4.2.3): as much of the head of the AS_PATH as
- * makes up the difference in length, then the AS4_PATH. An AS4_PATH longer than the AS_PATH is ignored.
+ * The path behind an AS_PATH with AS_TRANS in it and its AS4_PATH (RFC 6793 section 4.2.3): as much of the head of
+ * the AS_PATH as makes up the difference in length, then the AS4_PATH. An AS4_PATH longer than the AS_PATH is
+ * ignored.
  */
 export function mergeAs4Path(path: AsPath, as4Path: AsPath): AsPath {
   let lead = asPathLength(path) - asPathLength(as4Path);
@@ -173,7 +181,9 @@ export function mergeAs4Path(path: AsPath, as4Path: AsPath): AsPath {
   return merged;
 }
 
-/** `65001 65002 {65003 65004}`, with `(65010 65011)` for a confederation's sequence and `[65010 65011]` for its set. */
+/**
+ * `65001 65002 {65003 65004}`, with `(65010 65011)` for a confederation's sequence and `[65010 65011]` for its set.
+ */
 export function formatAsPath(path: AsPath): string {
   return path
     .map(({ type, asns }) => {

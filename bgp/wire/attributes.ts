@@ -1,8 +1,8 @@
 /**
  * Path attributes: from the block of bytes in an UPDATE to their meaning, and back.
  *
- * Errors are handled as RFC 7606 says: the descriptors name what a malformed attribute leads to, this file what a malformed
- * block does.
+ * Errors are handled as RFC 7606 says: the descriptors name what a malformed attribute leads to, this file what a
+ * malformed block does.
  */
 
 import { isConfederation, isSet, mergeAs4Path } from './as-path.ts';
@@ -47,8 +47,8 @@ import type {
  * Decodes the attributes of routes: a whole attribute block, or the raw attribute key that `UpdateScanner` found.
  * MP_REACH_NLRI and MP_UNREACH_NLRI are passed over.
  *
- * `mpNextHop` is the next hop of routes that came in MP_REACH_NLRI; NEXT_HOP is then not needed and not used (RFC 4760
- * section 3). Without it the routes are those of the NLRI field, and NEXT_HOP is mandatory.
+ * `mpNextHop` is the next hop of routes that came in MP_REACH_NLRI; NEXT_HOP is then not needed and not used (RFC
+ * 4760 section 3). Without it the routes are those of the NLRI field, and NEXT_HOP is mandatory.
  *
  * The result holds no reference to `block`.
  */
@@ -76,8 +76,8 @@ export function decodeAttributes(
 
 /**
  * Checks the attributes of an UPDATE that announces no route. There is nothing that could be withdrawn in place of an
- * error, and the error may be why no route was found, so any that is more than a discarded attribute resets the session
- * (RFC 7606 section 5.2).
+ * error, and the error may be why no route was found, so any that is more than a discarded attribute resets the
+ * session (RFC 7606 section 5.2).
  */
 export function checkAttributes(
   block: Uint8Array,
@@ -90,11 +90,12 @@ export function checkAttributes(
 }
 
 /**
- * Writes attributes at `at`, as an UPDATE to this neighbour carries them; where they end, or -1 if `out` has not the room.
+ * Writes attributes at `at`, as an UPDATE to this neighbour carries them; where they end, or -1 if `out` has not the
+ * room.
  *
- * NEXT_HOP is among them if the next hop is an IPv4 address; an IPv6 one goes into MP_REACH_NLRI, which is not written here.
- * LOCAL_PREF, ORIGINATOR_ID and CLUSTER_LIST never go to an external neighbour; AS4_PATH and AS4_AGGREGATOR go to neighbours
- * without four-octet AS numbers, when they say more than AS_PATH and AGGREGATOR.
+ * NEXT_HOP is among them if the next hop is an IPv4 address; an IPv6 one goes into MP_REACH_NLRI, which is not
+ * written here. LOCAL_PREF, ORIGINATOR_ID and CLUSTER_LIST never go to an external neighbour; AS4_PATH and
+ * AS4_AGGREGATOR go to neighbours without four-octet AS numbers, when they say more than AS_PATH and AGGREGATOR.
  */
 export function encodeAttributes(
   attributes: PathAttributes,
@@ -165,7 +166,10 @@ function readBlock(block: Uint8Array, context: CodecContext, draft: Draft, error
   }
 }
 
-/** One attribute, header at `at`, value from `start` to `end`. Where two checks apply, the one with the stronger action is first. */
+/**
+ * One attribute, header at `at`, value from `start` to `end`. Where two checks apply, the one with the stronger
+ * action is first.
+ */
 function readAttribute(
   block: Uint8Array,
   at: number,
@@ -310,8 +314,8 @@ function checkNextHop(nextHop: NextHop, errors: AttributeError[]): void {
 }
 
 /**
- * RFC 7606 section 4: an attribute that runs over the end of the block, or a rest too short to be one. Prefixes are found without it, so the
- * routes are withdrawn.
+ * RFC 7606 section 4: an attribute that runs over the end of the block, or a rest too short to be one. Prefixes are
+ * found without it, so the routes are withdrawn.
  */
 function truncated(block: Uint8Array, at: number, reason: string): AttributeError {
   return attributeError(
@@ -371,7 +375,10 @@ function kindName(kind: number): string {
   return `${optional} ${(kind & FLAG_TRANSITIVE) !== 0 ? 'transitive' : 'non-transitive'}`;
 }
 
-/** Writes an attribute header for a value of `size` bytes; where the value starts, or -1 if header and value have no room. */
+/**
+ * Writes an attribute header for a value of `size` bytes; where the value starts, or -1 if header and value have no
+ * room.
+ */
 function putAttributeHeader(flags: number, code: number, size: number, out: Uint8Array, at: number): number {
   const extended = size > 255;
   const start = at + (extended ? 4 : 3);

@@ -52,7 +52,10 @@ export type Capability =
     }
   /** RFC 7313 section 3.1. */
   | { readonly kind: 'enhanced-route-refresh' }
-  /** The speaker's host and domain name, for people to read; up to 255 bytes each (draft-walton-bgp-hostname-capability). */
+  /**
+   * The speaker's host and domain name, for people to read; up to 255 bytes each
+   * (draft-walton-bgp-hostname-capability).
+   */
   | { readonly kind: 'fqdn'; readonly host: string; readonly domain: string }
   /** Any other, kept to be shown. */
   | { readonly kind: 'unknown'; readonly code: number; readonly value: Uint8Array };

@@ -41,8 +41,9 @@ export function parseLargeCommunity(text: string): [number, number, number] | un
 }
 
 /**
- * `rt:65000:100`, `soo:192.0.2.1:5`: a route target or site of origin with an AS (of two octets, or of four where the number needs them) or
- * an address in front. Everything else is `0x` and its 8 bytes, so that text always leads back to the same bytes.
+ * `rt:65000:100`, `soo:192.0.2.1:5`: a route target or site of origin with an AS (of two octets, or of four where the
+ * number needs them) or an address in front. Everything else is `0x` and its 8 bytes, so that text always leads back
+ * to the same bytes.
  */
 export function formatExtendedCommunity(bytes: Uint8Array, at: number): string {
   const name = SUBTYPE_NAMES.get(bytes[at + 1]!);
@@ -94,7 +95,8 @@ export function parseExtendedCommunity(text: string): Uint8Array | undefined {
 }
 
 /**
- * Those extended communities that may cross the border of an AS: RFC 4360 section 6 has the others taken off. The same array if all may.
+ * Those extended communities that may cross the border of an AS: RFC 4360 section 6 has the others taken off. The
+ * same array if all may.
  */
 export function transitiveExtendedCommunities(bytes: Uint8Array): Uint8Array {
   let kept = 0;

@@ -1,6 +1,7 @@
 /**
- * Every path attribute this speaker knows, one descriptor each: how it is flagged, read, written, and what is done when it is
- * malformed. MP_REACH_NLRI and MP_UNREACH_NLRI are not among them: they carry prefixes, and `update.ts` reads them.
+ * Every path attribute this speaker knows, one descriptor each: how it is flagged, read, written, and what is done
+ * when it is malformed. MP_REACH_NLRI and MP_UNREACH_NLRI are not among them: they carry prefixes, and `update.ts`
+ * reads them.
  */
 
 import { asPathSize, decodeAsPath, needsAs4Path, putAsPath, withoutConfederation } from './as-path.ts';
@@ -390,7 +391,10 @@ function badLength(found: number, expected: string): string {
   return `length ${found}, expected ${expected}`;
 }
 
-/** A multiple, and not zero: an attribute without content is an error where it is not said to be well (RFC 7606 section 4). */
+/**
+ * A multiple, and not zero: an attribute without content is an error where it is not said to be well (RFC 7606
+ * section 4).
+ */
 function isMultiple(length: number, unit: number): boolean {
   return length > 0 && length % unit === 0;
 }

@@ -14,16 +14,16 @@ import {
 import type { AttributeError, ErrorAction } from './types.ts';
 
 /**
- * The NOTIFICATION for an error that ends the session: code 3, and the attribute as data where RFC 4271 section 6.3 wants it.
- * It can also be used for an error of action `disable`, where the family is not disabled.
+ * The NOTIFICATION for an error that ends the session: code 3, and the attribute as data where RFC 4271 section 6.3
+ * wants it. It can also be used for an error of action `disable`, where the family is not disabled.
  */
 export function errorNotification({ subcode, bytes }: AttributeError): Notification {
   return notification(ERROR_UPDATE, subcode, WITHOUT_DATA.has(subcode) ? NO_BYTES : bytes);
 }
 
 /**
- * One line for the log: what was wrong, the rule, what became of it, and the bytes, of which a long value shows its head.
- * `ORIGIN value 3, expected 0, 1 or 2 (RFC 7606 7.1: treat-as-withdraw): 40010103`
+ * One line for the log: what was wrong, the rule, what became of it, and the bytes, of which a long value shows its
+ * head. `ORIGIN value 3, expected 0, 1 or 2 (RFC 7606 7.1: treat-as-withdraw): 40010103`
  */
 export function describeError({ action, rule, reason, bytes }: AttributeError): string {
   const shown =

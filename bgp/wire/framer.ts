@@ -1,7 +1,8 @@
 /**
  * From a stream of bytes, cut anywhere, to whole messages.
  *
- * A message that lies whole in one chunk is not copied. One that is cut is put together in a buffer of the framer's own.
+ * A message that lies whole in one chunk is not copied. One that is cut is put together in a buffer of the framer's
+ * own.
  */
 
 import { getU16, NO_BYTES } from './bytes.ts';
@@ -36,8 +37,8 @@ import {
  * if (framer.fault) send(framer.fault.notification);
  * ```
  *
- * After `next()` returned true, `type` is the message's type and `bytes` from `start` to `end` its body, without the header.
- * These bytes stay as they are until the next `push`, and as long as the chunk itself does.
+ * After `next()` returned true, `type` is the message's type and `bytes` from `start` to `end` its body, without the
+ * header. These bytes stay as they are until the next `push`, and as long as the chunk itself does.
  */
 export class Framer {
   type = 0;
@@ -56,7 +57,10 @@ export class Framer {
   /** The buffer that `#partial` changes places with, so that a message handed out is not overwritten at once. */
   #spare: Uint8Array = NO_BYTES;
 
-  /** `maxLength`: `MAX_MESSAGE`, or `MAX_EXTENDED_MESSAGE` once this side has sent that capability (RFC 8654 section 4). */
+  /**
+   * `maxLength`: `MAX_MESSAGE`, or `MAX_EXTENDED_MESSAGE` once this side has sent that capability (RFC 8654 section
+   * 4).
+   */
   constructor(maxLength: number = MAX_MESSAGE) {
     this.#maxLength = maxLength;
   }

@@ -1,6 +1,7 @@
 /**
- * Any message, as one value that a person can look at: for tools, tests and logs. Sessions take OPEN and its kin apart with the same
- * functions; UPDATEs in bulk go through `update.ts`, `nlri.ts` and `pack.ts` instead, and what they come to is what this file says.
+ * Any message, as one value that a person can look at: for tools, tests and logs. Sessions take OPEN and its kin
+ * apart with the same functions; UPDATEs in bulk go through `update.ts`, `nlri.ts` and `pack.ts` instead, and what
+ * they come to is what this file says.
  */
 
 import type { Prefix } from './address.ts';
@@ -47,7 +48,10 @@ export type Withdrawal = {
 
 export type Announcement = Withdrawal & { readonly attributes: PathAttributes };
 
-/** What an UPDATE comes to. Routes whose attributes are malformed are among the withdrawn ones, as RFC 7606 treats them. */
+/**
+ * What an UPDATE comes to. Routes whose attributes are malformed are among the withdrawn ones, as RFC 7606 treats
+ * them.
+ */
 export type Update = {
   readonly kind: 'update';
   readonly withdrawn: readonly Withdrawal[];
@@ -57,7 +61,9 @@ export type Update = {
   readonly errors: readonly AttributeError[];
 };
 
-/** An UPDATE that can not be got over; the last of `errors` says whether to reset the session or to disable a family. */
+/**
+ * An UPDATE that can not be got over; the last of `errors` says whether to reset the session or to disable a family.
+ */
 export type UpdateFault = Fault & { readonly errors: readonly AttributeError[] };
 
 export type Message =
@@ -238,7 +244,9 @@ function columns6(prefixes: readonly WirePrefix[], addPath: boolean): Ipv6Column
   };
 }
 
-/** The prefixes of a list; none for a family that this speaker does not carry; text if the list is not well formed. */
+/**
+ * The prefixes of a list; none for a family that this speaker does not carry; text if the list is not well formed.
+ */
 function readPrefixes(
   family: Family,
   bytes: Uint8Array,

@@ -1,5 +1,6 @@
 /**
- * Next hops: in NEXT_HOP (RFC 4271 section 5.1.3) and in MP_REACH_NLRI (RFC 4760 section 3, RFC 2545 section 3, RFC 8950).
+ * Next hops: in NEXT_HOP (RFC 4271 section 5.1.3) and in MP_REACH_NLRI (RFC 4760 section 3, RFC 2545 section 3, RFC
+ * 8950).
  */
 
 import { AFI_IPV4, AFI_IPV6, afiOf, type Family, SAFI_UNICAST, safiOf } from './constants.ts';
@@ -18,9 +19,9 @@ export function isNextHopLength(family: Family, length: number, extendedNextHop:
 }
 
 /**
- * The next hop in 4, 16 or 32 bytes (copied). Of 32 bytes the second half is the link-local address; peers are known to
- * leave the global one empty, to give the link-local one twice, or to fill the second half with something else: what is left is then the
- * half that is of use.
+ * The next hop in 4, 16 or 32 bytes (copied). Of 32 bytes the second half is the link-local address; peers are known
+ * to leave the global one empty, to give the link-local one twice, or to fill the second half with something else:
+ * what is left is then the half that is of use.
  */
 export function decodeNextHop(bytes: Uint8Array, start: number, end: number): NextHop {
   const length = end - start;
@@ -55,8 +56,8 @@ export function putNextHop(nextHop: NextHop, out: Uint8Array, at: number): numbe
 export type NextHopProblem = 'unspecified' | 'loopback' | 'multicast' | 'reserved';
 
 /**
- * Is this the address of a host, as RFC 4271 section 6.3 asks of a next hop? `undefined` if it is. Whether it is an address of
- * ours, or on a link that we share with the neighbour, is for those to check who know our addresses.
+ * Is this the address of a host, as RFC 4271 section 6.3 asks of a next hop? `undefined` if it is. Whether it is an
+ * address of ours, or on a link that we share with the neighbour, is for those to check who know our addresses.
  */
 export function nextHopProblem({ family, bytes }: NextHop): NextHopProblem | undefined {
   const first = bytes[0]!;

@@ -2,8 +2,8 @@
  * Prefixes on the wire: one octet of length in bits, then as many octets as it takes (RFC 4271 section 4.3, RFC 4760
  * section 5), with a path identifier of four octets in front where ADD-PATH is agreed on (RFC 7911 section 3).
  *
- * Prefixes are kept in columns of typed arrays, one row each. A list is read as a whole before anybody acts on a part of it,
- * which is what RFC 7606 section 3 (j) needs: a list that can not be read to its end says nothing reliable.
+ * Prefixes are kept in columns of typed arrays, one row each. A list is read as a whole before anybody acts on a part
+ * of it, which is what RFC 7606 section 3 (j) needs: a list that can not be read to its end says nothing reliable.
  */
 
 import { getU32, putU32 } from './bytes.ts';
@@ -39,8 +39,8 @@ export class Ipv4Batch {
   }
 
   /**
-   * Reads `bytes` from `start` to `end`. False if the list is syntactically incorrect (RFC 7606 section 5.3): a length over
-   * 32, or a last prefix that runs over the end.
+   * Reads `bytes` from `start` to `end`. False if the list is syntactically incorrect (RFC 7606 section 5.3): a
+   * length over 32, or a last prefix that runs over the end.
    */
   read(bytes: Uint8Array, start: number, end: number, addPath: boolean): boolean {
     this.#reserve(end - start, addPath);
@@ -180,7 +180,9 @@ export function putPrefix4(out: Uint8Array, at: number, address: number, length:
   return at + 1 + octets;
 }
 
-/** Writes the IPv6 prefix whose address starts at `words[first]`; where it ends. Bits past the length must be zero. */
+/**
+ * Writes the IPv6 prefix whose address starts at `words[first]`; where it ends. Bits past the length must be zero.
+ */
 export function putPrefix6(
   out: Uint8Array,
   at: number,

@@ -37,8 +37,8 @@ import {
 export type Open = {
   readonly kind: 'open';
   /**
-   * The speaker's AS: that of its four-octet AS capability, if it has one, else that of the header. Written as AS_TRANS in the header
-   * if it needs four octets; the capability is the caller's to list.
+   * The speaker's AS: that of its four-octet AS capability, if it has one, else that of the header. Written as
+   * AS_TRANS in the header if it needs four octets; the capability is the caller's to list.
    */
   readonly asn: number;
   /** Seconds; 0 for none, else 3 or more. */
@@ -90,8 +90,8 @@ export function decodeOpen(body: Uint8Array): Open | Fault {
 }
 
 /**
- * The whole message. All capabilities go into one optional parameter, in the extended form of RFC 9072 where they take more than
- * 253 bytes, or where `forceExtended` asks for it: some peers take nothing else when so configured.
+ * The whole message. All capabilities go into one optional parameter, in the extended form of RFC 9072 where they
+ * take more than 253 bytes, or where `forceExtended` asks for it: some peers take nothing else when so configured.
  *
  * @throws RangeError if a capability takes more than 255 bytes, or the message more than 4,096.
  */

@@ -1,8 +1,8 @@
 /**
  * Writing UPDATEs: as many prefixes as a message holds, then the next message.
  *
- * Prefixes are named by rows of columns (`nlri.ts`), so that a RIB hands over its own table and a list of indexes and nothing is
- * copied in between.
+ * Prefixes are named by rows of columns (`nlri.ts`), so that a RIB hands over its own table and a list of indexes and
+ * nothing is copied in between.
  */
 
 import { putU16, putU32 } from './bytes.ts';
@@ -23,8 +23,8 @@ import { putHeader } from './header.ts';
 import { type Ipv4Columns, type Ipv6Columns, putPrefix4, putPrefix6 } from './nlri.ts';
 
 /**
- * Each call writes one UPDATE at `at` and returns where it ends; `next` is then the first of `rows` that it does not hold, so
- * that a loop writes them all:
+ * Each call writes one UPDATE at `at` and returns where it ends; `next` is then the first of `rows` that it does not
+ * hold, so that a loop writes them all:
  *
  * ```
  * for (let row = from; row < to; row = packer.next) {
@@ -34,14 +34,17 @@ import { type Ipv4Columns, type Ipv6Columns, putPrefix4, putPrefix6 } from './nl
  * }
  * ```
  *
- * `out` has room for a largest message from `at` on; where it has less, messages are shorter. With `pathIds` in the columns every
- * prefix is preceded by its path identifier (RFC 7911).
+ * `out` has room for a largest message from `at` on; where it has less, messages are shorter. With `pathIds` in the
+ * columns every prefix is preceded by its path identifier (RFC 7911).
  */
 export class UpdatePacker {
   next = 0;
   readonly maxLength: number;
 
-  /** `maxLength`: MAX_MESSAGE, or MAX_EXTENDED_MESSAGE towards a neighbour that sent that capability (RFC 8654 section 4). */
+  /**
+   * `maxLength`: MAX_MESSAGE, or MAX_EXTENDED_MESSAGE towards a neighbour that sent that capability (RFC 8654 section
+   * 4).
+   */
   constructor(maxLength: number = MAX_MESSAGE) {
     this.maxLength = maxLength;
   }
@@ -91,7 +94,10 @@ export class UpdatePacker {
     return end + 2;
   }
 
-  /** IPv4 prefixes in MP_REACH_NLRI, with an IPv6 next hop of 16 or 32 bytes (RFC 8950); `attributes` have no NEXT_HOP. */
+  /**
+   * IPv4 prefixes in MP_REACH_NLRI, with an IPv6 next hop of 16 or 32 bytes (RFC 8950); `attributes` have no
+   * NEXT_HOP.
+   */
   announceMp4(
     out: Uint8Array,
     at: number,
@@ -222,8 +228,8 @@ export class UpdatePacker {
 }
 
 /**
- * The UPDATE that says: these were all the routes of the family (RFC 4724 section 2). For IPv4 unicast it is empty, for
- * others an MP_UNREACH_NLRI without prefixes.
+ * The UPDATE that says: these were all the routes of the family (RFC 4724 section 2). For IPv4 unicast it is empty,
+ * for others an MP_UNREACH_NLRI without prefixes.
  */
 export function encodeEndOfRib(family: Family): Uint8Array {
   const length = family === IPV4_UNICAST ? MIN_UPDATE : MIN_UPDATE + 6;
@@ -251,7 +257,10 @@ function putFamily(out: Uint8Array, at: number, family: Family): void {
   out[at + 2] = family;
 }
 
-/** Begins an UPDATE whose first attribute (RFC 7606 section 5.1) is MP_REACH_NLRI; where its prefixes start, or -1 past `limit`. */
+/**
+ * Begins an UPDATE whose first attribute (RFC 7606 section 5.1) is MP_REACH_NLRI; where its prefixes start, or -1
+ * past `limit`.
+ */
 function putMpReach(out: Uint8Array, at: number, limit: number, family: Family, nextHop: Uint8Array): number {
   const value = at + FIRST_ATTRIBUTE + ATTRIBUTE_HEAD;
   const start = value + FAMILY + 1 + nextHop.length + 1;

@@ -23,8 +23,8 @@ export type RouteRefresh = {
 };
 
 /**
- * The ROUTE-REFRESH in a message body of 4 bytes or more. A longer one is an error (RFC 7313 section 5), except where its
- * subtype is not known; nobody may send filters (RFC 5291) in it, as this speaker does not offer to take them.
+ * The ROUTE-REFRESH in a message body of 4 bytes or more. A longer one is an error (RFC 7313 section 5), except where
+ * its subtype is not known; nobody may send filters (RFC 5291) in it, as this speaker does not offer to take them.
  */
 export function decodeRouteRefresh(body: Uint8Array): RouteRefresh | Fault {
   const subtype = body[2]!;

@@ -1,5 +1,6 @@
 /**
- * What the codec works on: the decoded form of path attributes, what a session has agreed on, and what becomes of errors.
+ * What the codec works on: the decoded form of path attributes, what a session has agreed on, and what becomes of
+ * errors.
  */
 
 import type { Family } from './constants.ts';
@@ -16,8 +17,8 @@ export type AsPath = readonly AsPathSegment[];
 
 /**
  * Where to send packets: `bytes` is an address of 4 or 16 bytes. An IPv6 next hop may carry the link-local address of
- * the same interface beside it (RFC 2545 section 3); if only that is known it stands in `bytes`. IPv4 prefixes may have an IPv6 next
- * hop (RFC 8950).
+ * the same interface beside it (RFC 2545 section 3); if only that is known it stands in `bytes`. IPv4 prefixes may
+ * have an IPv6 next hop (RFC 8950).
  */
 export type NextHop = {
   readonly family: 4 | 6;
@@ -39,8 +40,8 @@ export type UnknownAttribute = {
 };
 
 /**
- * Path attributes of a route. Immutable; whoever changes one makes a new object. The decoder sets every key, always in
- * the same order, so that all of them have one shape for the engine.
+ * Path attributes of a route. Immutable; whoever changes one makes a new object. The decoder sets every key, always
+ * in the same order, so that all of them have one shape for the engine.
  */
 export type PathAttributes = {
   /** ORIGIN_IGP, ORIGIN_EGP or ORIGIN_INCOMPLETE. */
@@ -62,15 +63,20 @@ export type PathAttributes = {
   readonly clusterList: Uint32Array;
   readonly unknown: readonly UnknownAttribute[];
   /**
-   * Codes of known optional transitive attributes that came with the Partial bit: somebody on the way did not know them.
-   * The bit is never taken off again (RFC 4271 section 5).
+   * Codes of known optional transitive attributes that came with the Partial bit: somebody on the way did not know
+   * them. The bit is never taken off again (RFC 4271 section 5).
    */
   readonly partial?: readonly number[] | undefined;
 };
 
-/** What the two ends of a session are to each other and agreed on, as far as reading and writing UPDATEs depends on it. */
+/**
+ * What the two ends of a session are to each other and agreed on, as far as reading and writing UPDATEs depends on
+ * it.
+ */
 export type CodecContext = {
-  /** Both sides sent the four-octet AS capability: AS numbers in AS_PATH and AGGREGATOR have four octets (RFC 6793). */
+  /**
+   * Both sides sent the four-octet AS capability: AS numbers in AS_PATH and AGGREGATOR have four octets (RFC 6793).
+   */
   readonly as4: boolean;
   /** The neighbour is in another AS, and not in our confederation either. */
   readonly ebgp: boolean;
@@ -82,7 +88,10 @@ export type CodecContext = {
   readonly addPathReceive?: readonly Family[];
   /** Families whose prefixes carry a path identifier in what we send. */
   readonly addPathSend?: readonly Family[];
-  /** The first AS of a path from this eBGP neighbour must be this one (RFC 4271 section 6.3); 0 or absent: not checked. */
+  /**
+   * The first AS of a path from this eBGP neighbour must be this one (RFC 4271 section 6.3); 0 or absent: not
+   * checked.
+   */
   readonly firstAs?: number;
   /** Treat routes whose path has an AS_SET or AS_CONFED_SET as withdrawn, as RFC 9774 section 3 asks. */
   readonly rejectAsSets?: boolean;
@@ -92,8 +101,8 @@ export type CodecContext = {
  * What an error in an UPDATE leads to, from mild to severe (RFC 7606 section 2):
  * - `discard`: the attribute is left out, the routes stay;
  * - `withdraw`: the routes of the UPDATE are taken as withdrawn;
- * - `disable`: every route of the family is dropped and the family is ignored for the rest of the session; whoever does not
- *   implement that resets instead, with the notification that comes along;
+ * - `disable`: every route of the family is dropped and the family is ignored for the rest of the session; whoever
+ *   does not implement that resets instead, with the NOTIFICATION of `errorNotification`;
  * - `reset`: the session ends with a NOTIFICATION.
  */
 export type ErrorAction = 'discard' | 'withdraw' | 'disable' | 'reset';

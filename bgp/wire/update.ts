@@ -2,7 +2,8 @@
  * The fast path through an UPDATE (RFC 4271 section 4.3, RFC 4760): where its parts are, without decoding attributes.
  *
  * Routes of a full table share their attributes by the dozen, so a RIB looks an attribute block up by its bytes and
- * decodes it once. This file finds those bytes, and the four lists of prefixes, in one walk over the attribute headers.
+ * decodes it once. This file finds those bytes, and the four lists of prefixes, in one walk over the attribute
+ * headers.
  */
 
 import { getU16, NO_BYTES } from './bytes.ts';
@@ -51,8 +52,8 @@ export class UpdateScanner {
   unreachStart = 0;
   unreachEnd = 0;
   /**
-   * The raw attribute key: the attribute block without MP_REACH_NLRI and MP_UNREACH_NLRI. It is `bytes` itself where the
-   * rest is in one piece, as it is in what most speakers send, and a buffer of the scanner's own where not.
+   * The raw attribute key: the attribute block without MP_REACH_NLRI and MP_UNREACH_NLRI. It is `bytes` itself where
+   * the rest is in one piece, as it is in what most speakers send, and a buffer of the scanner's own where not.
    */
   keyBytes: Uint8Array = NO_BYTES;
   keyStart = 0;
@@ -71,9 +72,10 @@ export class UpdateScanner {
   /**
    * Finds the parts of the UPDATE whose body is `bytes` from `start` to `end`.
    *
-   * False if it can not be taken apart, with `error` saying whether its family is to be disabled or the session to be reset.
-   * What is wrong inside of other attributes, or in a list of prefixes, shows when these are read; an attribute that runs over
-   * the end of the block shows when the block is decoded, since its prefixes can still be found (RFC 7606 section 4).
+   * False if it can not be taken apart, with `error` saying whether its family is to be disabled or the session to be
+   * reset. What is wrong inside of other attributes, or in a list of prefixes, shows when these are read; an
+   * attribute that runs over the end of the block shows when the block is decoded, since its prefixes can still be
+   * found (RFC 7606 section 4).
    */
   scan(bytes: Uint8Array, start: number, end: number, extendedNextHop: boolean): boolean {
     this.bytes = bytes;
@@ -151,8 +153,8 @@ export class UpdateScanner {
   }
 
   /**
-   * The error for a list of prefixes that can not be read (RFC 7606 sections 3 (i), 3 (j) and 5.3): a session reset for the fields of RFC 4271,
-   * for MP_REACH_NLRI and MP_UNREACH_NLRI the family may be disabled instead.
+   * The error for a list of prefixes that can not be read (RFC 7606 sections 3 (i), 3 (j) and 5.3): a session reset
+   * for the fields of RFC 4271, for MP_REACH_NLRI and MP_UNREACH_NLRI the family may be disabled instead.
    */
   networkError(list: 'withdrawn' | 'nlri' | 'reach' | 'unreach', reason: string): AttributeError {
     switch (list) {

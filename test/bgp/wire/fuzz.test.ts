@@ -1,6 +1,6 @@
 /**
- * A million mutated messages with a fixed seed, and more with a fresh one that is printed. `FUZZ_SEED` and `FUZZ_COUNT`
- * run one seed again.
+ * A million mutated messages with a fixed seed, and more with a fresh one that is printed. `FUZZ_SEED` and
+ * `FUZZ_COUNT` run one seed again.
  */
 
 import { randomInt } from 'node:crypto';

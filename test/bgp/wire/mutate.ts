@@ -27,8 +27,8 @@ export class Random {
 }
 
 /**
- * Mutates messages of a corpus: a few changes each, of bits, of lengths, of whole attributes, by cutting and by joining
- * two. Most come out with outer lengths that are right again, so that what is wrong lies deep inside.
+ * Mutates messages of a corpus: a few changes each, of bits, of lengths, of whole attributes, by cutting and by
+ * joining two. Most come out with outer lengths that are right again, so that what is wrong lies deep inside.
  */
 export class Mutator {
   readonly #random: Random;

@@ -16,8 +16,8 @@ export type Vector = {
   /** The message behind its marker, so the first two bytes are its length. */
   readonly hex: string;
   /**
-   * Whether our encoder writes these very bytes for the value. Others write some things differently: attributes in another
-   * order, long length fields where short ones do.
+   * Whether our encoder writes these very bytes for the value. Others write some things differently: attributes in
+   * another order, long length fields where short ones do.
    */
   readonly exact: boolean;
   readonly open?: Omit<Open, 'kind'>;
