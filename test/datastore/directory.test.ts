@@ -282,6 +282,24 @@ describe('following a directory', () => {
     await seen.sees({ a: '2' });
   });
 
+  test('leaves no watch behind, however often the directory was replaced', async () => {
+    const watches = () =>
+      process.getActiveResourcesInfo().filter((name) => name.startsWith('FSEvent')).length;
+    write('a.yaml', document('a', '0'));
+    const seen = follow();
+    await seen.sees({ a: '0' });
+    for (const version of ['1', '2', '3']) {
+      cpSync(root, `${root}.new`, { recursive: true });
+      writeFileSync(join(`${root}.new`, 'a.yaml'), document('a', version));
+      renameSync(root, `${root}.old${version}`);
+      renameSync(`${root}.new`, root);
+      await seen.sees({ a: version });
+    }
+    await waitFor(() => watches() === 1, { what: 'one watch', details: () => `${watches()}` });
+    await seen[Symbol.asyncDispose]();
+    await waitFor(() => watches() === 0, { what: 'no watch', details: () => `${watches()}` });
+  });
+
   test('stops when the signal says so, also when it was aborted before', async () => {
     const stop = new AbortController();
     const updates = new DirectorySource(root, ONLY_WORD).watch(stop.signal);

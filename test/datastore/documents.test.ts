@@ -171,6 +171,13 @@ items:
     });
   });
 
+  test('an object that can not be told apart from others makes the file incomplete, one with a name does not', () => {
+    const complete = (source: string) => readFileContents('f', source).complete;
+    expect(complete('{ apiVersion: v1, kind: Pod, metadata: { namespace: a } }')).toBe(false);
+    expect(complete('{ kind: Pod, metadata: { name: a } }')).toBe(false);
+    expect(complete('{ apiVersion: v1, kind: Pod, metadata: { name: a }, spec: 7 }')).toBe(true);
+  });
+
   test('a list without a list', () => {
     expect(readFileContents('f', '{ apiVersion: v1, kind: PodList, items: {} }')).toMatchObject({
       complete: false,
