@@ -2,8 +2,9 @@ import os from 'node:os';
 import { getSystemErrorMap } from 'node:util';
 
 /** Names that `os.constants.errno` leaves out, from asm-generic/errno.h. */
-const MORE: Record<string, number> = {
+const MORE = {
   ENOTBLK: 15,
+  ERESTART: 85,
   EUSERS: 87,
   ESOCKTNOSUPPORT: 94,
   EPFNOSUPPORT: 96,

@@ -1,0 +1,185 @@
+import { NETLINK_NETFILTER } from '../netlink/constants.ts';
+import { NetlinkError } from '../netlink/error.ts';
+import { Attributes } from '../netlink/reader.ts';
+import { type Message, NetlinkSocket } from '../netlink/socket.ts';
+import { MessageWriter } from '../netlink/writer.ts';
+import { errno } from '../sys/errno.ts';
+import type { NetworkNamespace } from '../sys/namespace.ts';
+import { NFGENMSG, NFT_MSG_GETGEN, NFT_MSG_GETTABLE, NFT_MSG_NEWGEN, NFT_MSG_NEWRULE } from './constants.ts';
+import { dumpTable, type TableDump } from './dump.ts';
+import { GenerationMovedError, type OperationFailure, TransactionError } from './error.ts';
+import { putHeader } from './message/header.ts';
+import { takeRule } from './message/rule.ts';
+import { takeTable } from './message/table.ts';
+import type { Table, TableRef } from './model.ts';
+import { describeOperation, type Transaction } from './operation.ts';
+import { explainRefusal } from './refusal.ts';
+import { type EncodedTransaction, encodeTransaction } from './transaction.ts';
+
+/** Memory that is kept from one transaction to the next. */
+const KEEP_BYTES = 1 << 20;
+/** NFTA_GEN_ID */
+const GEN_ID = 1;
+
+export interface CommitOptions {
+  /**
+   * The ruleset's generation that the transaction is based on; the kernel refuses when it has moved. The generation
+   * is the network namespace's and moves with other people's tables too. Without it nothing is checked.
+   */
+  readonly generation?: number;
+  /** Learn the handles of the rules that the transaction makes. */
+  readonly handles?: boolean;
+}
+
+export interface CommitResult {
+  /** The ruleset's generation afterwards. */
+  readonly generation: number;
+  /** With `handles`: the handle of the rule that an operation made, by the operation's position. */
+  readonly handles: ReadonlyMap<number, number>;
+}
+
+/**
+ * nf_tables of one network namespace. Requests are synchronous.
+ *
+ *     using nftables = Nftables.open(namespace);
+ *     nftables.commit([{ op: 'add table', table }, ...]);
+ *     const dump = nftables.dump(table);
+ */
+export class Nftables implements Disposable {
+  readonly #socket: NetlinkSocket;
+  #writer = new MessageWriter(1 << 16);
+
+  private constructor(socket: NetlinkSocket) {
+    this.#socket = socket;
+  }
+
+  /**
+   * @param namespace the thread's own when absent
+   * @throws SyscallError
+   */
+  static open(namespace?: NetworkNamespace): Nftables {
+    return new Nftables(NetlinkSocket.open(NETLINK_NETFILTER, namespace));
+  }
+
+  /** The number that the kernel knows this connection by; events say who caused them by it (watch.ts). */
+  get port(): number {
+    return this.#socket.port;
+  }
+
+  /**
+   * The generation of the ruleset: it moves with each transaction, by whomever.
+   *
+   * @throws NetlinkError
+   */
+  generation(): number {
+    let generation: number | undefined;
+    const attributes = new Attributes(GEN_ID);
+    this.#socket.request(
+      'ruleset generation',
+      NFT_MSG_GETGEN,
+      0,
+      (writer) => putHeader(writer, 0),
+      (message) => {
+        if (message.type !== NFT_MSG_NEWGEN) return;
+        attributes.parse(message.bytes, message.view, message.start + NFGENMSG, message.end);
+        generation = attributes.be32(GEN_ID);
+      },
+    );
+    if (generation === undefined) {
+      throw new NetlinkError('ruleset generation', { errno: errno.EPROTO, text: 'no answer' });
+    }
+    return generation;
+  }
+
+  /**
+   * Brings a transaction into force, all of it or nothing.
+   *
+   * @throws GenerationMovedError when `options.generation` is not the ruleset's
+   * @throws TransactionError when the kernel refuses
+   * @throws InvalidObjectError, IntervalConflictError before anything is sent
+   */
+  commit(transaction: Transaction, options: CommitOptions = {}): CommitResult {
+    const handles = new Map<number, number>();
+    if (transaction.length === 0) return { generation: this.generation(), handles };
+    const encoded = encodeTransaction(
+      transaction,
+      { generation: options.generation, echo: options.handles ?? false },
+      this.#writer,
+    );
+    encoded.number(this.#socket.takeSequence(encoded.messages));
+    const failures = this.#exchange(transaction, encoded, options, (message, at) => {
+      const index = encoded.operationOf(at);
+      if (message.type === NFT_MSG_NEWRULE && index !== undefined)
+        handles.set(index, takeRule(message).handle);
+    });
+    if (failures.length > 0) throw new TransactionError(failures[0]!.error, failures);
+    if (this.#writer.bytes.length > KEEP_BYTES) this.#writer = new MessageWriter(1 << 16);
+    return { generation: this.generation(), handles };
+  }
+
+  /**
+   * A table with all that is in it, as it was at one generation; undefined when there is none.
+   *
+   * @throws NetlinkError, DecodeError
+   * @throws UnstableDumpError when others changed the ruleset each time it was read
+   */
+  dump(table: TableRef): TableDump | undefined {
+    return dumpTable(this.#socket, () => this.generation(), table);
+  }
+
+  /**
+   * The tables of all families.
+   *
+   * @throws NetlinkError, DecodeError
+   */
+  tables(): Table[] {
+    return this.#socket.dumpAll(
+      'nftables tables',
+      NFT_MSG_GETTABLE,
+      (writer) => putHeader(writer, 0),
+      (message) => takeTable(message).table,
+    );
+  }
+
+  close(): void {
+    this.#socket.close();
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+
+  #exchange(
+    transaction: Transaction,
+    encoded: EncodedTransaction,
+    options: CommitOptions,
+    onReply: (message: Message, sequence: number) => void,
+  ): OperationFailure[] {
+    const failures: OperationFailure[] = [];
+    const whole = `transaction of ${transaction.length} operations`;
+    this.#socket.exchange(
+      whole,
+      encoded.writer.bytes,
+      encoded.writer.length,
+      undefined,
+      (sequence, refusal) => {
+        const index = encoded.operationOf(sequence);
+        if (index !== undefined) {
+          const operation = transaction[index]!;
+          const detail = explainRefusal(encoded.writer, encoded.startOf(sequence)!, refusal);
+          const error = new NetlinkError(describeOperation(operation) + detail, refusal);
+          failures.push({ index, operation, error });
+          return;
+        }
+        // It is about the batch: another generation, or what the kernel finds only when all is put together.
+        const error = new NetlinkError(whole, refusal);
+        if (refusal.errno === errno.ERESTART && options.generation !== undefined) {
+          throw new GenerationMovedError(options.generation, error);
+        }
+        throw new TransactionError(error, failures);
+      },
+      (message) => onReply(message, message.view.getUint32(message.start - 8, true)),
+    );
+    return failures;
+  }
+}

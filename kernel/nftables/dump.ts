@@ -1,0 +1,187 @@
+import type { Message, NetlinkSocket } from '../netlink/socket.ts';
+import type { MessageWriter } from '../netlink/writer.ts';
+import * as nft from './constants.ts';
+import { UnstableDumpError } from './error.ts';
+import type { Expression } from './expression/expression.ts';
+import { takeChain } from './message/chain.ts';
+import { pairElements, putElementsRef, takeElements, type WireElement } from './message/element.ts';
+import { putHeader } from './message/header.ts';
+import { takeObject } from './message/object.ts';
+import { takeRule } from './message/rule.ts';
+import { type TakenSet, takeSet } from './message/set.ts';
+import { putTableFilter, takeTable } from './message/table.ts';
+import {
+  type AnonymousSet,
+  type Chain,
+  type Element,
+  families,
+  type Rule,
+  type SetDefinition,
+  type StatefulObject,
+  type Table,
+  type TableRef,
+} from './model.ts';
+
+const ATTEMPTS = 10;
+
+/** A table as the kernel has it: values of the same types as are sent, with what the kernel gave them. */
+export interface TableDump {
+  /** The ruleset's generation that it was read at. */
+  readonly generation: number;
+  readonly table: Table;
+  readonly chains: readonly ChainDump[];
+  readonly sets: readonly SetDump[];
+  readonly objects: readonly StatefulObject[];
+  /** What this layer does not know: objects of other kinds, sets with keys of other types. */
+  readonly unknown: readonly { readonly kind: 'set' | 'object'; readonly name: string }[];
+}
+
+export interface ChainDump {
+  readonly chain: Chain;
+  /** In the order in which packets meet them. */
+  readonly rules: readonly RuleDump[];
+}
+
+export interface RuleDump {
+  readonly rule: Rule;
+  /** By which operations call the rule. */
+  readonly handle: number;
+}
+
+export interface SetDump {
+  readonly set: SetDefinition;
+  /** Sorted by key. */
+  readonly elements: readonly Element[];
+}
+
+/**
+ * Reads a table. Each of the requests that it takes sees the ruleset of its moment; when the generation moved
+ * meanwhile, all is read again.
+ *
+ * @param generation asks for the ruleset's generation
+ */
+export function dumpTable(
+  socket: NetlinkSocket,
+  generation: () => number,
+  table: TableRef,
+): TableDump | undefined {
+  for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
+    const before = generation();
+    const found = new Reader(socket, table).read(before);
+    if (generation() === before) return found;
+  }
+  throw new UnstableDumpError(`table ${table.family} ${table.name}`, ATTEMPTS);
+}
+
+class Reader {
+  readonly #socket: NetlinkSocket;
+  readonly #table: TableRef;
+  readonly #what: string;
+
+  constructor(socket: NetlinkSocket, table: TableRef) {
+    this.#socket = socket;
+    this.#table = table;
+    this.#what = `table ${table.family} ${table.name}`;
+  }
+
+  read(generation: number): TableDump | undefined {
+    const table = this.#all(nft.NFT_MSG_GETTABLE, () => {}, takeTable).find(({ table }) =>
+      this.#isOurs(table),
+    );
+    if (!table) return undefined;
+    const chains = this.#all(nft.NFT_MSG_GETCHAIN, () => {}, takeChain).filter((c) => this.#isOurs(c.table));
+    const rules = this.#all(nft.NFT_MSG_GETRULE, (w) => putTableFilter(w, this.#table), takeRule);
+    const sets = this.#all(nft.NFT_MSG_GETSET, (w) => putTableFilter(w, this.#table), takeSet);
+    const objects = this.#all(nft.NFT_MSG_GETOBJ, (w) => putTableFilter(w, this.#table), takeObject);
+
+    const anonymous = new Map<string, AnonymousSet>();
+    const named: SetDump[] = [];
+    const unknown: { kind: 'set' | 'object'; name: string }[] = [];
+    for (const taken of sets) {
+      if (!this.#isOurs(taken.table)) continue;
+      if (!taken.definition) {
+        unknown.push({ kind: 'set', name: taken.name });
+      } else if (taken.anonymous) {
+        anonymous.set(taken.name, withElements(taken.definition, this.#elements(taken)));
+      } else {
+        named.push({ set: taken.definition, elements: this.#elements(taken) });
+      }
+    }
+    const known: StatefulObject[] = [];
+    for (const { table: owner, name, object } of objects) {
+      if (!this.#isOurs(owner)) continue;
+      if (object) known.push(object);
+      else unknown.push({ kind: 'object', name });
+    }
+    const byChain = new Map<string, RuleDump[]>(chains.map(({ chain }) => [chain.name, []]));
+    for (const { table: owner, rule, handle } of rules) {
+      if (this.#isOurs(owner)) byChain.get(rule.chain)?.push({ rule: inlineSets(rule, anonymous), handle });
+    }
+    return {
+      generation,
+      table: table.table,
+      chains: chains.map(({ chain }) => ({ chain, rules: byChain.get(chain.name)! })),
+      sets: named,
+      objects: known,
+      unknown,
+    };
+  }
+
+  #all<T>(type: number, fill: (writer: MessageWriter) => void, take: (message: Message) => T): T[] {
+    const family = families.number(this.#table.family);
+    return this.#socket.dumpAll(
+      this.#what,
+      type,
+      (writer) => {
+        putHeader(writer, family);
+        fill(writer);
+      },
+      take,
+    );
+  }
+
+  #elements(taken: TakenSet): Element[] {
+    const found: WireElement[] = [];
+    this.#socket.dump(
+      `set ${this.#table.family} ${this.#table.name} ${taken.name}`,
+      nft.NFT_MSG_GETSETELEM,
+      (writer) => {
+        putHeader(writer, families.number(this.#table.family));
+        putElementsRef(writer, this.#table, taken.name);
+      },
+      {
+        restart: () => {
+          found.length = 0;
+        },
+        message: (message) => takeElements(message, found),
+      },
+    );
+    return pairElements(taken.definition!, found);
+  }
+
+  #isOurs(table: TableRef): boolean {
+    return table.family === this.#table.family && table.name === this.#table.name;
+  }
+}
+
+/** Puts a rule's own sets where their names stand. */
+function inlineSets(rule: Rule, sets: ReadonlyMap<string, AnonymousSet>): Rule {
+  if (sets.size === 0) return rule;
+  const expressions = rule.expressions.map((e): Expression => {
+    if (e.kind === 'lookup' && typeof e.set === 'string') return { ...e, set: sets.get(e.set) ?? e.set };
+    if (e.kind === 'objref map' && typeof e.map === 'string') return { ...e, map: sets.get(e.map) ?? e.map };
+    return e;
+  });
+  return { ...rule, expressions };
+}
+
+function withElements(set: SetDefinition, elements: readonly Element[]): AnonymousSet {
+  const { key, value, object, interval } = set;
+  return {
+    key,
+    ...(value ? { value } : {}),
+    ...(object ? { object } : {}),
+    ...(interval ? { interval } : {}),
+    elements,
+  };
+}
