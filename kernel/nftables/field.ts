@@ -27,9 +27,9 @@ export interface Field {
   /** As nft writes it. */
   readonly name: string;
   readonly type: DataTypeName;
-  /** Bytes, when it is not the type's own number of them (an `integer`). */
+  /** Bytes, when it is not the type's own number of them (an `integer`, a `boolean`). */
   readonly bytes?: number;
-  /** Byte order, when it is not the type's own (an `integer`). */
+  /** Byte order, when it is not the type's own. */
   readonly order?: 'network' | 'host';
   readonly load: Load;
   /** Only packets of this family have it: a rule of an inet table asks first. */
@@ -152,7 +152,6 @@ const tuple = (direction: CtDirection) => ({
     saddr: ctField('ip6 saddr', 'ipv6_addr', direction),
     daddr: ctField('ip6 daddr', 'ipv6_addr', direction),
   },
-  protocol: ctField('protocol', 'inet_proto', direction),
   protoSrc: ctField('proto-src', 'inet_service', direction),
   protoDst: ctField('proto-dst', 'inet_service', direction),
   bytes: ctField('bytes', 'integer', direction, { bytes: 8, order: 'host' }),
@@ -169,7 +168,7 @@ export const ct = {
   zone: ctField('zone', 'integer', undefined, { bytes: 2, order: 'host' }),
   id: ctField('id', 'integer', undefined, { bytes: 4, order: 'network' }),
   l3proto: ctField('l3proto', 'nf_proto'),
-  protocol: ctField('protocol', 'inet_proto', 'original'),
+  protocol: ctField('protocol', 'inet_proto'),
   bytes: ctField('bytes', 'integer', undefined, { bytes: 8, order: 'host' }),
   packets: ctField('packets', 'integer', undefined, { bytes: 8, order: 'host' }),
   original: tuple('original'),
@@ -187,15 +186,17 @@ export function fibPresent(by: readonly FibInput[]): Field {
   return {
     name: `fib ${by.join(' . ')} oif`,
     type: 'boolean',
+    bytes: 4,
+    order: 'host',
     load: { kind: 'fib', by, result: 'oif', present: true },
   };
 }
 
 /** Bytes of an extension header or option. */
 export function exthdr(name: string, load: Omit<ExthdrExpression, 'to' | 'kind'>): Field {
-  const order = 'network';
-  if (load.present) return { name, type: 'boolean', load: { kind: 'exthdr', ...load } };
-  return { name, type: 'integer', bytes: load.length, order, load: { kind: 'exthdr', ...load } };
+  const needs = load.of === 'ipv6' ? inIp6 : {};
+  if (load.present) return { name, type: 'boolean', load: { kind: 'exthdr', ...load }, ...needs };
+  return { name, type: 'integer', ...integer(load.length), load: { kind: 'exthdr', ...load }, ...needs };
 }
 
 /** Where a TCP segment tells the largest segment that its sender takes (RFC 9293 section 3.7.1). */
@@ -213,10 +214,12 @@ export function rt(key: Extract<RtKey, 'mtu'>): Field {
   return { name: `rt ${key}`, type: 'integer', bytes: 2, order: 'host', load: { kind: 'rt', key } };
 }
 
+const hostNumber = { type: 'integer', bytes: 4, order: 'host' } as const;
+
 /** A number below `modulus`: each in turn, or any. */
 export function numgen(type: 'inc' | 'random', modulus: number, offset?: number): Field {
   const name = `numgen ${type} mod ${modulus}${offset ? ` offset ${offset}` : ''}`;
-  return { name, type: 'integer', load: { kind: 'numgen', type, modulus, ...(offset ? { offset } : {}) } };
+  return { name, ...hostNumber, load: { kind: 'numgen', type, modulus, ...(offset ? { offset } : {}) } };
 }
 
 /** A number below `modulus` that depends on the given fields alone. */
@@ -224,14 +227,14 @@ export function jhash(of: readonly Field[], modulus: number, seed?: number): Fie
   const name = `jhash ${of.map((f) => f.name).join(' . ')} mod ${modulus}${seed === undefined ? '' : ` seed 0x${seed.toString(16)}`}`;
   return {
     name,
-    type: 'integer',
+    ...hostNumber,
     load: { kind: 'jhash', of, modulus, ...(seed === undefined ? {} : { seed }) },
   };
 }
 
 /** A number below `modulus` that depends on the flow and is the same in both directions. */
 export function symhash(modulus: number): Field {
-  return { name: `symhash mod ${modulus}`, type: 'integer', load: { kind: 'symhash', modulus } };
+  return { name: `symhash mod ${modulus}`, ...hostNumber, load: { kind: 'symhash', modulus } };
 }
 
 /** Bytes of the packet that no other field names; `nft` prints them as `@th,0,16`. */

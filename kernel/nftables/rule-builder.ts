@@ -292,7 +292,6 @@ export class RuleBuilder {
     const isIp6 = to.includes(':');
     const range = parseInterval(isIp6 ? 'ipv6_addr' : 'ipv4_addr', to);
     const ports = port === undefined ? undefined : parseInterval('inet_service', port);
-    this.#needNfproto(isIp6 ? 'ipv6' : 'ipv4');
     const registers = new Registers();
     // Each value at the start of a 16-byte register, as nft has it.
     const put = (value: Hex | undefined): Register | undefined => {
@@ -442,7 +441,7 @@ function inHostOrder(field: Field): boolean {
 
 /** The bytes of what a field is compared with or set to. */
 function operand(field: Field, value: Value, networkOrder = false): Interval {
-  if (field.type !== 'integer') return parseInterval(field.type, value, networkOrder);
+  if (field.bytes === undefined) return parseInterval(field.type, value, networkOrder);
   const reversed = field.order === 'host' && !networkOrder;
   const own = (text: Value): Hex => {
     const hex = hexNumber(Number(text), width(field));

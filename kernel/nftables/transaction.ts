@@ -246,7 +246,10 @@ class Encoder {
     const name = set.value === undefined && set.object === undefined ? '__set%d' : '__map%d';
     const elements = normaliseElements(set, set.elements);
     this.#begin(nft.NFT_MSG_NEWSET, NLM_F_CREATE, table);
-    putSet(this.#writer, table, { ...set, size: wireCount(set, elements) }, { name, id, anonymous: true });
+    // nft's own sets of intervals have this, so that it prints ours the same.
+    const autoMerge = set.interval === true && set.value === undefined && set.object === undefined;
+    const size = wireCount(set, elements);
+    putSet(this.#writer, table, { ...set, size, autoMerge }, { name, id, anonymous: true });
     this.#writer.end();
     this.#putElements(nft.NFT_MSG_NEWSETELEM, NLM_F_CREATE, table, name, set, elements, id);
     return { name, id };

@@ -42,7 +42,6 @@ export function encodeBitwise(writer: MessageWriter, expression: BitwiseExpressi
   writer.be32(SREG, registerNumber(expression.from));
   writer.be32(DREG, registerNumber(expression.to));
   if (expression.kind === 'bitwise') {
-    writer.be32(OP, operators.number('mask'));
     writer.be32(LEN, expression.mask.length >> 1);
     putValue(writer, MASK, expression.mask);
     putValue(writer, XOR, expression.xor);

@@ -13,6 +13,7 @@ export interface CounterExpression {
 }
 
 export function encodeCounter(writer: MessageWriter, expression: CounterExpression): void {
+  if (expression.bytes === 0 && expression.packets === 0) return;
   writer.be64(BYTES, BigInt(expression.bytes));
   writer.be64(PACKETS, BigInt(expression.packets));
 }

@@ -45,21 +45,22 @@ export function encodeDynset(writer: MessageWriter, e: DynsetExpression, names: 
   if (e.value !== undefined) writer.be32(SREG_DATA, registerNumber(e.value));
   writer.be32(OP, operations.number(e.op));
   if (e.timeout !== undefined) writer.be64(TIMEOUT, BigInt(e.timeout));
-  putStatefulList(writer, EXPR, EXPRESSIONS, state);
   writer.string(SET_NAME, name);
   if (id !== undefined) writer.be32(SET_ID, id);
+  putStatefulList(writer, EXPR, EXPRESSIONS, state);
   const flags = (e.inverted ? INVERTED : 0) | (state.length > 1 ? HAS_EXPRESSIONS : 0);
   if (flags) writer.be32(FLAGS, flags);
 }
 
 export function decodeDynset(attributes: Attributes): DynsetExpression {
+  const timeout = Number(attributes.be64(TIMEOUT, 0n));
   const e = {
     kind: 'dynset',
     op: operations.name(attributes.be32(OP)),
     set: attributes.string(SET_NAME),
     key: registerFrom(attributes.be32(SREG_KEY)),
     ...(attributes.has(SREG_DATA) ? { value: registerFrom(attributes.be32(SREG_DATA)) } : {}),
-    ...(attributes.has(TIMEOUT) ? { timeout: Number(attributes.be64(TIMEOUT)) } : {}),
+    ...(timeout > 0 ? { timeout } : {}),
     ...(attributes.be32(FLAGS, 0) & INVERTED ? { inverted: true } : {}),
   } as const;
   const state = takeStatefulList(attributes, EXPR, EXPRESSIONS);

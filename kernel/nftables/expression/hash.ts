@@ -41,7 +41,7 @@ export function encodeHash(writer: MessageWriter, e: JhashExpression | SymhashEx
   if (e.kind === 'jhash') writer.be32(LEN, e.length);
   writer.be32(MODULUS, e.modulus);
   if (e.kind === 'jhash' && e.seed !== undefined) writer.be32(SEED, e.seed);
-  if (e.offset) writer.be32(OFFSET, e.offset);
+  writer.be32(OFFSET, e.offset ?? 0);
   writer.be32(TYPE, e.kind === 'jhash' ? JENKINS : SYMMETRIC);
 }
 

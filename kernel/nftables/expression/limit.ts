@@ -39,7 +39,7 @@ export interface LimitExpression {
 export function encodeLimit(writer: MessageWriter, expression: LimitExpression): void {
   writer.be64(RATE, BigInt(expression.rate));
   writer.be64(UNIT, BigInt(units.number(expression.per)));
-  writer.be32(BURST, expression.burst);
+  if (expression.burst > 0) writer.be32(BURST, expression.burst);
   writer.be32(TYPE, types.number(expression.of));
   writer.be32(FLAGS, expression.over ? OVER : 0);
 }

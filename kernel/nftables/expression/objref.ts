@@ -15,6 +15,8 @@ const SET_ID = 5;
 /** NFT_OBJECT_* */
 export const objectKinds = new Enumeration<ObjectKind>('object type', { counter: 1, quota: 2, limit: 4 });
 
+// The names go without a terminating zero, as libnftnl writes them; the kernel takes both.
+
 /** Counts on, or is held to, a named counter, quota or limit. */
 export interface ObjrefExpression {
   readonly kind: 'objref';
@@ -36,11 +38,11 @@ export function encodeObjref(
 ): void {
   if (expression.kind === 'objref') {
     writer.be32(IMM_TYPE, objectKinds.number(expression.type));
-    writer.string(IMM_NAME, expression.name);
+    writer.raw(IMM_NAME, Buffer.from(expression.name));
   } else {
     const { name, id } = names.of(expression.map);
     writer.be32(SET_SREG, registerNumber(expression.from));
-    writer.string(SET_NAME, name);
+    writer.raw(SET_NAME, Buffer.from(name));
     if (id !== undefined) writer.be32(SET_ID, id);
   }
 }

@@ -29,14 +29,15 @@ export interface SocketExpression {
 export function encodeSocket(writer: MessageWriter, expression: SocketExpression): void {
   writer.be32(KEY, socketKeys.number(expression.key));
   writer.be32(DREG, registerNumber(expression.to));
-  if (expression.level !== undefined) writer.be32(LEVEL, expression.level);
+  writer.be32(LEVEL, expression.level ?? 0);
 }
 
 export function decodeSocket(attributes: Attributes): SocketExpression {
+  const level = attributes.be32(LEVEL, 0);
   return {
     kind: 'socket',
     key: socketKeys.name(attributes.be32(KEY)),
-    ...(attributes.has(LEVEL) ? { level: attributes.be32(LEVEL) } : {}),
+    ...(level > 0 ? { level } : {}),
     to: registerFrom(attributes.be32(DREG)),
   };
 }

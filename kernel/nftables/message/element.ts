@@ -65,17 +65,18 @@ export function putElements(
   if (id !== undefined) writer.be32(LIST_SET_ID, id);
   const list = writer.nest(NFTA_SET_ELEM_LIST_ELEMENTS);
   const limit = writer.length + LIST_BYTES;
-  const paired = set.interval === true && set.key.length === 1;
+  const shape = set.interval ? (set.key.length === 1 ? 'pair' : 'box') : 'single';
+  const paired = shape === 'pair';
   let index = from;
   if (paired && first && !startsAtZero(elements)) putZeroEnd(writer, elements);
   for (; index < elements.length && writer.length < limit; index++) {
     const element = elements[index]!;
     if (!paired || element.key === '*') {
-      putElement(writer, element, false);
+      putElement(writer, element, shape, false);
       continue;
     }
     const after = increment(element.end ?? element.key);
-    putElement(writer, element, after === undefined);
+    putElement(writer, element, shape, after === undefined);
     if (after !== undefined && !(whole && elements[index + 1]?.key === after)) putEnd(writer, after);
   }
   writer.nestEnd(list);
@@ -147,12 +148,19 @@ export function pairElements(set: SetShape, found: readonly WireElement[]): Elem
   return elements;
 }
 
-function putElement(writer: MessageWriter, e: Element, open: boolean): void {
+/** @param open the interval reaches up to the largest key, so that no element ends it */
+function putElement(
+  writer: MessageWriter,
+  e: Element,
+  shape: 'single' | 'pair' | 'box',
+  open: boolean,
+): void {
   const outer = writer.nest(LIST_ELEM);
   if (e.key === '*') writer.be32(FLAGS, CATCHALL);
   if (e.timeout !== undefined) writer.be64(TIMEOUT, BigInt(e.timeout));
   if (e.expires !== undefined) writer.be64(EXPIRATION, BigInt(e.expires));
   if (e.key !== '*') putValue(writer, KEY, e.key);
+  if (shape === 'box' && e.key !== '*') putValue(writer, KEY_END, e.end ?? e.key);
   if (e.value !== undefined) putData(writer, DATA, e.value);
   putElementData(writer, USERDATA, e.comment, open);
   if (e.object !== undefined) writer.string(OBJREF, e.object);

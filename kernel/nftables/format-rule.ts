@@ -1,0 +1,497 @@
+import { type DataTypeName, dataType, typeBytes } from './datatype.ts';
+import type { CmpExpression } from './expression/cmp.ts';
+import type { Expression } from './expression/expression.ts';
+import type { LogExpression } from './expression/log.ts';
+import type { MasqueradeExpression } from './expression/masquerade.ts';
+import type { NatExpression, NatFlags } from './expression/nat.ts';
+import type { RedirectExpression } from './expression/redirect.ts';
+import { ICMPX, type RejectExpression } from './expression/reject.ts';
+import type { StatefulExpression } from './expression/stateful.ts';
+import type { Field } from './field.ts';
+import * as fields from './field.ts';
+import { type Hex, not, numberOf, or, prefixLength, reverseBytes } from './hex.ts';
+import { formatData, formatInterval, formatKey, formatVerdict } from './key.ts';
+import type { AnonymousSet, Family, Rule } from './model.ts';
+import { type Register, registerWords } from './register.ts';
+import { formatValue } from './value.ts';
+
+/**
+ * A rule as text in nft's language, as `nft list ruleset` prints it: for tests, logs and people. It reads back the
+ * expressions that {@link RuleBuilder} and nft write; what has no such reading is shown in angle brackets.
+ */
+export function formatRule(family: Family, rule: Rule): string {
+  const printer = new Printer(family);
+  for (let i = 0; i < rule.expressions.length; i++)
+    i += printer.print(rule.expressions[i]!, rule.expressions[i + 1]);
+  const text = printer.finish();
+  return rule.comment === undefined ? text : `${text} comment "${rule.comment}"`.trimStart();
+}
+
+/** What a register holds. */
+interface Operand {
+  readonly text: string;
+  /** Undefined for a value that has no type: it is printed as it is. */
+  readonly field?: Field;
+  readonly bytes: number;
+  /** The bytes were turned round: host order became network order. */
+  readonly swapped?: boolean;
+  readonly mask?: Hex;
+  readonly xor?: Hex;
+  /** A constant. */
+  readonly value?: Hex;
+}
+
+class Printer {
+  readonly #family: Family;
+  readonly #out: string[] = [];
+  readonly #registers = new Map<Register, Operand>();
+  #nfproto: 'ipv4' | 'ipv6' | undefined;
+  #l4proto: number | undefined;
+  /** Matches that are not printed when a later field implies them. */
+  readonly #pending: { readonly what: 'nfproto' | 'l4proto'; readonly at: number }[] = [];
+
+  constructor(family: Family) {
+    this.#family = family;
+    this.#nfproto = family === 'ip' ? 'ipv4' : family === 'ip6' ? 'ipv6' : undefined;
+  }
+
+  finish(): string {
+    return this.#out.filter((text) => text !== '').join(' ');
+  }
+
+  /** Returns how many of the following expressions it took too. */
+  print(e: Expression, next: Expression | undefined): number {
+    switch (e.kind) {
+      case 'cmp':
+        return this.#cmp(e, next);
+      case 'meta':
+      case 'payload':
+      case 'ct':
+      case 'fib':
+      case 'exthdr':
+      case 'socket':
+      case 'rt':
+      case 'numgen':
+      case 'symhash':
+      case 'jhash':
+        this.#registers.set(e.to, this.#operand(e));
+        return 0;
+      case 'immediate':
+        this.#registers.set(e.to, { text: e.value, value: e.value, bytes: e.value.length / 2 });
+        return 0;
+      case 'bitwise':
+        this.#registers.set(e.to, { ...this.#at(e.from), mask: e.mask, xor: e.xor });
+        return 0;
+      case 'byteorder':
+        this.#registers.set(e.to, { ...this.#at(e.from), swapped: !this.#at(e.from).swapped });
+        return 0;
+      default:
+        this.#say(this.#statement(e));
+        return 0;
+    }
+  }
+
+  #statement(e: Expression): string {
+    switch (e.kind) {
+      case 'verdict':
+        return formatVerdict(e.verdict);
+      case 'range': {
+        const operand = this.#at(e.from);
+        return `${operand.text} ${e.op === '!=' ? '!= ' : ''}${valueText(operand, e.first, e.last)}`;
+      }
+      case 'lookup':
+        return this.#lookup(e);
+      case 'objref':
+        return `${e.type} name "${e.name}"`;
+      case 'objref map':
+        return `counter name ${this.#key(e.from, e.map)} map ${setText(e.map)}`;
+      case 'dynset': {
+        const timeout = e.timeout === undefined ? '' : ` timeout ${formatDuration(e.timeout)}`;
+        const state = (e.state ?? []).map((s) => ` ${formatStateful(s)}`).join('');
+        return `${e.op} @${e.set} { ${this.#key(e.key, e.set)}${timeout}${state} }`;
+      }
+      case 'meta set':
+        return `${metaName(e.key)} set ${this.#source(e.from, metaName(e.key))}`;
+      case 'ct set': {
+        const name = e.direction ? `ct ${e.direction} ${e.key}` : `ct ${e.key}`;
+        return `${name} set ${this.#source(e.from, name)}`;
+      }
+      case 'exthdr set':
+        return `${exthdrName(e)} set ${this.#at(e.from).text}`;
+      case 'nat':
+        return this.#nat(e);
+      case 'masquerade':
+      case 'redirect':
+        return `${e.kind}${this.#ports(e)}${natFlags(e)}`;
+      case 'reject':
+        return this.#reject(e);
+      case 'log':
+        return formatLog(e);
+      case 'counter':
+      case 'limit':
+      case 'quota':
+      case 'last':
+        return formatStateful(e);
+      case 'notrack':
+        return 'notrack';
+      default:
+        return `<${e.kind}>`;
+    }
+  }
+
+  #cmp(e: CmpExpression, next: Expression | undefined): number {
+    const operand = this.#at(e.from);
+    if (e.op === '>=' && next?.kind === 'cmp' && next.op === '<=' && next.from === e.from) {
+      this.#say(`${operand.text} ${valueText(operand, e.value, next.value)}`);
+      return 1;
+    }
+    const op = e.op === '==' ? '' : `${e.op} `;
+    this.#say(maskedText(operand, e) ?? `${operand.text} ${op}${comparedText(operand, e.value)}`);
+    if (e.op === '==' && operand.mask === undefined && operand.field) this.#learn(operand.field, e.value);
+    return 0;
+  }
+
+  #lookup(e: Extract<Expression, { kind: 'lookup' }>): string {
+    const key = this.#key(e.from, e.set);
+    if (e.to === 'verdict') return `${key} vmap ${setText(e.set)}`;
+    if (e.to === undefined) return `${key} ${e.inverted ? '!= ' : ''}${setText(e.set)}`;
+    this.#registers.clear();
+    this.#registers.set(e.to, { text: `${key} map ${setText(e.set)}`, bytes: 4 });
+    return '';
+  }
+
+  /** The fields that lie side by side from a register on, as many as make a key of the set. */
+  #key(from: Register, set: string | AnonymousSet): string {
+    const limit = typeof set === 'string' ? Number.POSITIVE_INFINITY : registerWords(typeBytes(set.key));
+    const parts: string[] = [];
+    let at = from;
+    for (
+      let operand = this.#registers.get(at);
+      operand && at - from < limit;
+      operand = this.#registers.get(at)
+    ) {
+      parts.push(operand.text);
+      at += registerWords(operand.bytes);
+    }
+    this.#registers.clear();
+    return parts.join(' . ');
+  }
+
+  /** The right side of a `set`. */
+  #source(from: Register, target: string): string {
+    const operand = this.#at(from);
+    this.#registers.clear();
+    if (operand.value !== undefined) return constantText(target, operand.value);
+    if (operand.mask === undefined) return operand.text;
+    const type = operand.field?.type ?? 'integer';
+    const keep = not(operand.mask);
+    const number = (hex: Hex): string =>
+      type === 'mark' ? formatValue('mark', hex) : formatNumber(hex, operand);
+    // mask = ~x, xor = x sets bits; mask alone clears them.
+    if (keep === operand.xor) return `${operand.text} | ${number(operand.xor)}`;
+    if (/^0*$/.test(operand.xor ?? '')) return `${operand.text} & ${number(operand.mask)}`;
+    if (/^f*$/.test(operand.mask)) return `${operand.text} ^ ${number(operand.xor!)}`;
+    // nft shows the bits that are set as kept, too.
+    return `${operand.text} & ${number(or(operand.mask, operand.xor!))} | ${number(operand.xor!)}`;
+  }
+
+  #nat(e: NatExpression): string {
+    const operand = e.address === undefined ? undefined : this.#at(e.address);
+    const mapped = operand !== undefined && operand.value === undefined;
+    const name: DataTypeName = e.family === 'ip6' ? 'ipv6_addr' : 'ipv4_addr';
+    if (this.#family === 'inet') this.#imply('nfproto');
+    const family = this.#family === e.family && !(mapped && e.port !== undefined) ? '' : ` ${e.family}`;
+    if (operand === undefined) return `${e.type}${family} to${this.#ports(e)}${natFlags(e)}`;
+    if (mapped) return `${e.type}${family} to ${operand.text}${natFlags(e)}`;
+    const last = e.addressEnd === undefined ? operand.value! : this.#at(e.addressEnd).value!;
+    const first = formatValue(name, operand.value!);
+    const bracket = e.family === 'ip6' && e.port !== undefined;
+    const address = last === operand.value ? first : `${first}-${formatValue(name, last)}`;
+    const port = this.#ports(e).replace(' to ', '');
+    return `${e.type}${family} to ${bracket ? `[${address}]` : address}${port}${natFlags(e)}`;
+  }
+
+  #ports(e: NatExpression | MasqueradeExpression | RedirectExpression): string {
+    if (e.port === undefined) return '';
+    const first = this.#at(e.port).value ?? '';
+    const last = e.portEnd === undefined ? first : (this.#at(e.portEnd).value ?? '');
+    return ` to :${formatInterval('inet_service', first, last)}`;
+  }
+
+  #reject(e: RejectExpression): string {
+    if (e.with === 'tcp reset') return 'reject with tcp reset';
+    if (e.with === 'icmpx') {
+      if (e.code === ICMPX.portUnreachable) return 'reject';
+      const names = ['no-route', 'port-unreachable', 'host-unreachable', 'admin-prohibited'];
+      return `reject with icmpx ${names[e.code] ?? e.code}`;
+    }
+    const six = this.#nfproto === 'ipv6';
+    if (this.#family === 'inet') this.#imply('nfproto');
+    else if (e.code === (six ? 4 : 3)) return 'reject';
+    const code = formatValue(six ? 'icmpv6_code' : 'icmp_code', e.code.toString(16).padStart(2, '0'));
+    return `reject with icmp${six ? 'v6' : ''} ${code}`;
+  }
+
+  #operand(e: Expression): Operand {
+    switch (e.kind) {
+      case 'payload':
+        return this.#payload(e.base, e.offset, e.length);
+      case 'meta': {
+        const field = Object.values(fields.meta).find((f) => f.load.kind === 'meta' && f.load.key === e.key);
+        return field ? operandOf(field) : { text: metaName(e.key), bytes: 4 };
+      }
+      case 'ct': {
+        const field = ctFields.find(
+          (f) => f.load.kind === 'ct' && f.load.key === e.key && f.load.direction === e.direction,
+        );
+        const text = e.direction ? `ct ${e.direction} ${e.key}` : `ct ${e.key}`;
+        return field ? operandOf(field) : { text, bytes: 4 };
+      }
+      case 'fib':
+        return operandOf(e.present ? fields.fibPresent(e.by) : fields.fib(e.by, e.result));
+      case 'exthdr':
+        if (e.of === 'ipv6') this.#imply('nfproto');
+        return operandOf(fields.exthdr(exthdrName(e), e));
+      case 'socket':
+        return e.key === 'cgroupv2' ? { text: `socket ${e.key}`, bytes: 8 } : operandOf(fields.socket(e.key));
+      case 'rt':
+        return e.key === 'mtu' ? operandOf(fields.rt('mtu')) : { text: `rt ${e.key}`, bytes: 4 };
+      case 'numgen':
+        return operandOf(fields.numgen(e.type, e.modulus, e.offset));
+      case 'symhash':
+        return operandOf(fields.symhash(e.modulus));
+      case 'jhash': {
+        const parts: string[] = [];
+        for (let at = e.from; at - e.from < registerWords(e.length); ) {
+          const part = this.#registers.get(at);
+          if (!part) break;
+          parts.push(part.text);
+          at += registerWords(part.bytes);
+        }
+        const seed = e.seed ? ` seed 0x${e.seed.toString(16)}` : '';
+        const offset = e.offset ? ` offset ${e.offset}` : '';
+        const text = `jhash ${parts.join(' . ')} mod ${e.modulus}${seed}${offset}`;
+        return { ...operandOf(fields.jhash([], e.modulus)), text };
+      }
+      default:
+        return { text: `<${e.kind}>`, bytes: 4 };
+    }
+  }
+
+  #payload(base: string, offset: number, length: number): Operand {
+    const field = payloadFields.find((f) => {
+      const { load } = f;
+      if (load.kind !== 'payload' || load.base !== base || load.offset !== offset) return false;
+      // An address prefix of whole bytes is loaded short.
+      const short = f.type === 'ipv4_addr' || f.type === 'ipv6_addr' ? length <= load.length : false;
+      if (load.length !== length && !short) return false;
+      if (f.nfproto !== undefined && base === 'network' && f.nfproto !== this.#nfproto) return false;
+      return f.l4proto === this.#l4proto || (f.l4proto === undefined && base === 'network');
+    });
+    const th =
+      base === 'transport' && length === 2 ? [fields.th.sport, fields.th.dport][offset / 2] : undefined;
+    const found = field ?? th;
+    if (!found) return operandOf(fields.raw(base as 'network', offset, length));
+    if (found.nfproto !== undefined) this.#imply('nfproto');
+    if (found.l4proto !== undefined) this.#imply('l4proto');
+    return { ...operandOf(found), bytes: length };
+  }
+
+  /** A comparison tells what the packet is; whether it is printed depends on what comes after it. */
+  #learn(field: Field, value: Hex): void {
+    if (field.name === fields.meta.nfproto.name) {
+      this.#nfproto = value === '02' ? 'ipv4' : 'ipv6';
+      this.#pending.push({ what: 'nfproto', at: this.#out.length - 1 });
+    } else if (field.name === fields.meta.l4proto.name) {
+      this.#l4proto = numberOf(value);
+      this.#pending.push({ what: 'l4proto', at: this.#out.length - 1 });
+    } else if (field.type === 'inet_proto' && field.load.kind === 'payload') {
+      this.#l4proto = numberOf(value);
+    }
+  }
+
+  /** Takes back the match that a field implies. */
+  #imply(what: 'nfproto' | 'l4proto'): boolean {
+    const at = this.#pending.findLastIndex((pending) => pending.what === what);
+    if (at < 0) return false;
+    this.#out[this.#pending[at]!.at] = '';
+    this.#pending.splice(at, 1);
+    return true;
+  }
+
+  #at(register: Register): Operand {
+    return this.#registers.get(register) ?? { text: '<empty>', bytes: 4 };
+  }
+
+  #say(text: string): void {
+    if (text !== '') this.#out.push(text);
+  }
+}
+
+/** A named set, or the elements of one that has no name. */
+export function setText(set: string | AnonymousSet): string {
+  if (typeof set === 'string') return `@${set}`;
+  const elements = set.elements.map((element) => {
+    const key = formatKey(set, element);
+    if (element.object !== undefined) return `${key} : "${element.object}"`;
+    return element.value === undefined ? key : `${key} : ${formatData(set, element.value)}`;
+  });
+  return `{ ${elements.join(', ')} }`;
+}
+
+/** A counter, limit, quota or last. */
+export function formatStateful(e: StatefulExpression): string {
+  switch (e.kind) {
+    case 'counter':
+      return `counter packets ${e.packets} bytes ${e.bytes}`;
+    case 'limit': {
+      const over = e.over ? 'over ' : '';
+      if (e.of === 'packets') {
+        return `limit rate ${over}${e.rate}/${e.per}${e.burst === 5 || e.burst === 0 ? '' : ` burst ${e.burst} packets`}`;
+      }
+      return `limit rate ${over}${formatBytes(e.rate)}/${e.per}${e.burst === 0 ? '' : ` burst ${formatBytes(e.burst)}`}`;
+    }
+    case 'quota': {
+      const used = e.consumed ? ` used ${formatBytes(e.consumed)}` : '';
+      return `quota ${e.over ? 'over ' : ''}${formatBytes(e.bytes)}${used}`;
+    }
+    case 'last':
+      return e.ago === undefined ? 'last used never' : `last used ${formatDuration(e.ago)}`;
+  }
+}
+
+/** Milliseconds as nft prints them: `1h30m`. */
+export function formatDuration(ms: number): string {
+  if (ms === 0) return '0s';
+  let rest = ms;
+  let text = '';
+  for (const [unit, size] of [
+    ['d', 86_400_000],
+    ['h', 3_600_000],
+    ['m', 60_000],
+    ['s', 1000],
+    ['ms', 1],
+  ] as const) {
+    if (rest >= size) text += `${Math.floor(rest / size)}${unit}`;
+    rest %= size;
+  }
+  return text;
+}
+
+const payloadFields: readonly Field[] = [
+  ...Object.values(fields.ip),
+  ...Object.values(fields.ip6),
+  ...Object.values(fields.tcp),
+  ...Object.values(fields.udp),
+  ...Object.values(fields.sctp),
+  ...Object.values(fields.icmp),
+  ...Object.values(fields.icmpv6),
+];
+
+const ctFields: readonly Field[] = [fields.ct, fields.ct.original, fields.ct.reply].flatMap((group) => [
+  ...Object.values(group).filter((value): value is Field => 'load' in value),
+  ...('ip' in group ? [...Object.values(group.ip), ...Object.values(group.ip6)] : []),
+]);
+
+function operandOf(field: Field): Operand {
+  return { text: field.name, field, bytes: field.bytes ?? dataType(field.type).bytes };
+}
+
+/** A value, or the values from one to another, that an operand is compared with. */
+function valueText(operand: Operand, first: Hex, last: Hex): string {
+  const { field } = operand;
+  if (!field || field.bytes !== undefined) {
+    const from = formatNumber(first, operand);
+    if (field?.type === 'boolean') return from === '0' ? 'missing' : 'exists';
+    return first === last ? from : `${from}-${formatNumber(last, operand)}`;
+  }
+  return formatInterval(field.type, first, last, operand.swapped === true);
+}
+
+function comparedText(operand: Operand, value: Hex): string {
+  const size = operand.field ? dataType(operand.field.type).bytes * 2 : value.length;
+  // A short value compares the beginning: a prefix, or the beginning of a name.
+  if (operand.field && operand.field.bytes === undefined && value.length < size) {
+    const full = value.padEnd(size, '0');
+    if (operand.field.type === 'ifname') return `"${formatValue('ifname', full).slice(1, -1)}*"`;
+    return `${formatValue(operand.field.type, full)}/${value.length * 4}`;
+  }
+  return valueText(operand, value, value);
+}
+
+/** A match of some bits; undefined when all are compared. */
+function maskedText(operand: Operand, e: CmpExpression): string | undefined {
+  const { mask, field } = operand;
+  if (mask === undefined) return undefined;
+  const zero = /^0*$/.test(e.value);
+  const flags = field !== undefined && (dataType(field.type).flags === true || field.type === 'ct_label');
+  if (flags && zero && e.op === '!=') return `${operand.text} ${valueText(operand, mask, mask)}`;
+  const op = e.op === '==' ? '' : `${e.op} `;
+  const bits = prefixLength(mask);
+  if (bits !== undefined && (field?.type === 'ipv4_addr' || field?.type === 'ipv6_addr')) {
+    return `${operand.text} ${op}${formatValue(field.type, e.value)}/${bits}`;
+  }
+  if (field?.type === 'tcp_flag') {
+    return `${operand.text} ${op}${valueText(operand, e.value, e.value)} / ${valueText(operand, mask, mask)}`;
+  }
+  const value = (hex: Hex): string => valueText(operand, hex, hex);
+  return `${operand.text} & ${value(mask)} ${e.op} ${value(e.value)}`;
+}
+
+function constantText(target: string, value: Hex): string {
+  if (/mark$/.test(target)) return formatValue('mark', value);
+  if (target === 'ct label') return formatValue('ct_label', value);
+  return String(numberOf(reverseBytes(value)));
+}
+
+function formatNumber(hex: Hex, operand: Operand): string {
+  const host =
+    operand.field?.order === 'host' ||
+    (operand.field?.order === undefined && operand.field?.type === 'integer');
+  const number = BigInt(`0x${host && !operand.swapped ? reverseBytes(hex) : hex}`);
+  return operand.text.startsWith('@') ? `0x${number.toString(16)}` : number.toString();
+}
+
+function metaName(key: string): string {
+  return /^[io]if(name|group|kind|type)?$/.test(key) ? key : `meta ${key}`;
+}
+
+function exthdrName(e: { readonly of: string; readonly type: number; readonly offset: number }): string {
+  if (e.of === 'tcp' && e.type === 2 && e.offset === 2) return fields.tcpOption.maxseg.name;
+  if (e.of === 'ipv6') {
+    const names: Record<number, string> = { 0: 'hbh', 43: 'rt', 44: 'frag', 60: 'dst', 135: 'mh' };
+    return `exthdr ${names[e.type] ?? e.type}`;
+  }
+  return `${e.of} option @${e.type},${e.offset * 8}`;
+}
+
+function natFlags(flags: NatFlags): string {
+  const names = [
+    flags.random ? 'random' : '',
+    flags.fullyRandom ? 'fully-random' : '',
+    flags.persistent ? 'persistent' : '',
+  ].filter((name) => name !== '');
+  return names.length > 0 ? ` ${names.join(',')}` : '';
+}
+
+function formatLog(e: LogExpression): string {
+  const parts = ['log'];
+  if (e.prefix !== undefined) parts.push(`prefix "${e.prefix}"`);
+  if (e.group !== undefined) parts.push(`group ${e.group}`);
+  if (e.snaplen !== undefined) parts.push(`snaplen ${e.snaplen}`);
+  if (e.queueThreshold !== undefined) parts.push(`queue-threshold ${e.queueThreshold}`);
+  if (e.level !== undefined) parts.push(`level ${e.level}`);
+  if (e.flags === 0x2f) parts.push('flags all');
+  else if (e.flags !== undefined) parts.push(`flags ${e.flags}`);
+  return parts.join(' ');
+}
+
+function formatBytes(bytes: number): string {
+  const units = ['bytes', 'kbytes', 'mbytes', 'gbytes'];
+  let unit = 0;
+  while (bytes > 0 && bytes % 1024 === 0 && unit < units.length - 1) {
+    bytes /= 1024;
+    unit++;
+  }
+  return `${bytes} ${units[unit]}`;
+}

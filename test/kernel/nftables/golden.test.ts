@@ -1,0 +1,50 @@
+import { beforeAll, describe, expect, test } from 'vitest';
+import { formatRule } from '#kernel/nftables/format-rule.ts';
+import { run, type Seen, words } from './golden.ts';
+import { groups, ruleOf } from './rows.ts';
+
+/*
+ * Every expression against nft itself. One row is one rule in nft's language and the same from our builder (rows.ts).
+ * What nft sends is what we send; what nft put into the kernel we read and print as libnftnl does; what we put into
+ * the kernel nft prints as it prints its own.
+ */
+
+for (const group of groups) {
+  describe(group.name, () => {
+    const rules = group.rows.map((row) => ruleOf(group, row));
+    let seen: Seen;
+    beforeAll(() => {
+      seen = run(group, rules);
+    });
+
+    group.rows.forEach((row, i) => {
+      describe(row.nft, () => {
+        test('is sent as nft sends it', () => {
+          if (row.differs === undefined) expect(seen.own[i]).toEqual(seen.theirs[i]);
+          else expect(seen.own[i], 'the row says that it differs').not.toEqual(seen.theirs[i]);
+        });
+        test('is read as libnftnl reads it', () => {
+          expect(words(seen.read[i]!)).toEqual(seen.printed[i]);
+        });
+        test('reads back as it was sent', () => {
+          expect(seen.ours[i]).toEqual(rules[i]);
+          expect(words(seen.ours[i]!)).toEqual(seen.oursPrinted[i]);
+        });
+        test('is printed by nft as a person would have written it', () => {
+          expect(seen.listed[i]).toBe(row.prints ?? row.nft);
+          expect(seen.oursListed[i]).toBe(seen.listed[i]);
+        });
+        test('is printed by us alike', () => {
+          const expected = row.ours ?? row.prints ?? row.nft;
+          expect(formatRule(group.family, rules[i]!)).toBe(expected);
+          expect(formatRule(group.family, seen.read[i]!)).toBe(expected);
+        });
+      });
+    });
+
+    test('nft prints the ruleset as JSON, and loads again what it prints', () => {
+      expect(seen.json.filter((item) => Object.hasOwn(item as object, 'rule'))).toHaveLength(rules.length);
+      expect(seen.reloaded).toBe(seen.ruleset);
+    });
+  });
+}
