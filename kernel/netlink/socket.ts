@@ -110,12 +110,6 @@ export class NetlinkSocket implements Disposable {
     return new NetlinkSocket(fd, protocol);
   }
 
-  /** The socket's address (nl_pid): what it causes is announced to multicast groups under this number. */
-  get port(): number {
-    const address = getsockname(this.fd);
-    return new DataView(address.buffer, address.byteOffset).getUint32(4, true);
-  }
-
   /** Takes `count` consecutive sequence numbers and returns the first. They wrap around at 2^32, passing over 0. */
   takeSequence(count = 1): number {
     if (this.#sequence + count > 0xffffffff) this.#sequence = 1;
