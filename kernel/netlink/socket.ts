@@ -4,7 +4,9 @@ import type { NetworkNamespace } from '../sys/namespace.ts';
 import {
   AF_NETLINK,
   MSG_TRUNC,
+  NETLINK_ADD_MEMBERSHIP,
   NETLINK_CAP_ACK,
+  NETLINK_DROP_MEMBERSHIP,
   NETLINK_EXT_ACK,
   NETLINK_GET_STRICT_CHK,
   NETLINK_ROUTE,
@@ -54,8 +56,22 @@ export interface DumpSink {
   message(message: Message): void;
 }
 
+/**
+ * For a table whose dump the kernel does not mark when a change interrupts it: what tells of changes, to which the socket
+ * then listens during the dump.
+ */
+export interface DumpGuard {
+  /** Multicast group. */
+  readonly group: number;
+  /** Whether a change that the group tells of disturbs the dump. */
+  affects(message: Message): boolean;
+}
+
 /** Fills the open message of the writer: fixed header and attributes. */
 export type Fill = (writer: MessageWriter) => void;
+
+/** `interrupted`: by the word of the kernel, or nothing to be had; `disturbed`: by what the guard saw. */
+type DumpOutcome = 'whole' | 'disturbed' | 'interrupted';
 
 /** A mutable view that the reading loop moves along. */
 interface Cursor {
@@ -76,6 +92,8 @@ interface Cursor {
 export class NetlinkSocket implements Disposable {
   readonly fd: number;
   readonly protocol: number;
+  /** The address that the kernel gave the socket; notifications of what it changed carry it as the sender. */
+  readonly port: number;
   readonly #buffer = new Uint8Array(RECEIVE_BYTES);
   readonly #view = new DataView(this.#buffer.buffer);
   readonly #writer = new MessageWriter();
@@ -88,6 +106,8 @@ export class NetlinkSocket implements Disposable {
   private constructor(fd: number, protocol: number) {
     this.fd = fd;
     this.protocol = protocol;
+    const address = getsockname(fd); // struct sockaddr_nl
+    this.port = address.length >= 8 ? new DataView(address.buffer).getUint32(4, true) : 0;
     this.#cursor = { bytes: this.#buffer, view: this.#view, type: 0, flags: 0, start: 0, end: 0 };
     this.#sendBuffer = getsockoptInt(fd, SOL_SOCKET, 7); // SO_SNDBUF
   }
@@ -107,6 +127,11 @@ export class NetlinkSocket implements Disposable {
    * Answers that come between a request and its acknowledgement go to that request's `onReply`, or nowhere.
    */
   static over(fd: number, protocol: number): NetlinkSocket {
+    return new NetlinkSocket(fd, protocol);
+  }
+
+  /** Takes over an open socket, with its options as they are; it is closed with this. */
+  static adopt(fd: number, protocol: number): NetlinkSocket {
     return new NetlinkSocket(fd, protocol);
   }
 
@@ -162,16 +187,21 @@ export class NetlinkSocket implements Disposable {
   }
 
   /**
-   * Asks for a whole table. A dump that the kernel says was interrupted by a change (NLM_F_DUMP_INTR) is started over,
-   * ten times at the most.
+   * Asks for a whole table. A dump that was interrupted by a change, as the kernel says (NLM_F_DUMP_INTR) or the guard
+   * finds, is started over, ten times at the most.
    *
+   * @returns whether the sink has the table as it was; false when the guard, but not the kernel, found the last dump
+   *   disturbed as well: entries may be missing from it, or stand in it twice
    * @throws NetlinkError when the kernel refuses, or with EINTR when it was interrupted each time
    */
-  dump(object: string, type: number, fill: Fill, sink: DumpSink): void {
+  dump(object: string, type: number, fill: Fill, sink: DumpSink, guard?: DumpGuard): boolean {
+    let outcome: DumpOutcome = 'interrupted';
     for (let attempt = 0; attempt < MAX_DUMP_ATTEMPTS; attempt++) {
       if (attempt > 0) sink.restart();
-      if (!this.#dumpOnce(object, type, fill, sink)) return;
+      outcome = this.#dumpOnce(object, type, fill, sink, guard);
+      if (outcome === 'whole') return true;
     }
+    if (outcome === 'disturbed') return false;
     throw new NetlinkError(object, {
       errno: 4,
       text: `the table changed during each of ${MAX_DUMP_ATTEMPTS} dumps`,
@@ -179,9 +209,15 @@ export class NetlinkSocket implements Disposable {
   }
 
   /** Like {@link dump}, collecting what `parse` makes of each message; undefined leaves one out. */
-  dumpAll<T>(object: string, type: number, fill: Fill, parse: (message: Message) => T | undefined): T[] {
+  dumpAll<T>(
+    object: string,
+    type: number,
+    fill: Fill,
+    parse: (message: Message) => T | undefined,
+    guard?: DumpGuard,
+  ): T[] {
     const found: T[] = [];
-    this.dump(object, type, fill, {
+    const sink: DumpSink = {
       restart: () => {
         found.length = 0;
       },
@@ -189,7 +225,8 @@ export class NetlinkSocket implements Disposable {
         const value = parse(message);
         if (value !== undefined) found.push(value);
       },
-    });
+    };
+    this.dump(object, type, fill, sink, guard);
     return found;
   }
 
@@ -228,12 +265,6 @@ export class NetlinkSocket implements Disposable {
     });
   }
 
-  /** The address that the kernel gave the socket; notifications of what it changed carry it as the sender. */
-  get port(): number {
-    const address = getsockname(this.fd); // struct sockaddr_nl
-    return new DataView(address.buffer, address.byteOffset).getUint32(4, true);
-  }
-
   /** Whether the socket is open. */
   get isOpen(): boolean {
     return this.#open;
@@ -249,40 +280,73 @@ export class NetlinkSocket implements Disposable {
     this.close();
   }
 
-  /** One attempt at a dump. Returns whether it was interrupted. */
-  #dumpOnce(object: string, type: number, fill: Fill, sink: DumpSink): boolean {
+  /** One attempt at a dump. */
+  #dumpOnce(
+    object: string,
+    type: number,
+    fill: Fill,
+    sink: DumpSink,
+    guard: DumpGuard | undefined,
+  ): DumpOutcome {
     const writer = this.#writer;
     writer.reset();
     const sequence = this.takeSequence();
     writer.begin(type, NLM_F_REQUEST | NLM_F_DUMP, sequence);
     fill(writer);
     writer.end();
-    let interrupted = false;
+    let outcome: DumpOutcome = 'whole';
     let refusal: Refusal | undefined;
+    /** Whether a message is a notification: an answer has ourselves as the sender, a notification who caused it. */
+    const notified = (message: Message): boolean => {
+      if (!guard || message.view.getUint32(message.start - 4, true) === this.port) return false;
+      if (outcome === 'whole' && guard.affects(message)) outcome = 'disturbed';
+      return true;
+    };
     this.#exclusively(() => {
-      this.#send(writer.bytes, writer.length);
-      this.#receive(object, (message, messageSequence) => {
-        if (messageSequence !== sequence) return false;
-        if (message.flags & NLM_F_DUMP_INTR) interrupted = true;
-        if (message.type === NLMSG_DONE || message.type === NLMSG_ERROR) {
-          const done = message.type === NLMSG_DONE;
-          if (done && message.end - message.start < 4) return true;
-          const at = message.start - NLMSG_HEADER;
-          refusal = readRefusal(message.bytes, message.view, at, message.end, done, {
-            protocol: this.protocol,
-            view: writer.view,
-            start: 0,
-          });
-          return true;
-        }
-        if (!interrupted) sink.message(message);
-        return false;
-      });
+      const leave = guard ? this.#join(guard.group) : undefined;
+      try {
+        this.#send(writer.bytes, writer.length);
+        this.#receive(object, (message, messageSequence) => {
+          if (notified(message) || messageSequence !== sequence) return false;
+          if (message.flags & NLM_F_DUMP_INTR) outcome = 'interrupted';
+          if (message.type === NLMSG_DONE || message.type === NLMSG_ERROR) {
+            const done = message.type === NLMSG_DONE;
+            if (done && message.end - message.start < 4) return true;
+            const at = message.start - NLMSG_HEADER;
+            refusal = readRefusal(message.bytes, message.view, at, message.end, done, {
+              protocol: this.protocol,
+              view: writer.view,
+              start: 0,
+            });
+            return true;
+          }
+          // What is disturbed may be all that can be had.
+          if (outcome !== 'interrupted') sink.message(message);
+          return false;
+        });
+        // A change is told of after it was made, which may be after the end of the dump.
+        if (guard) this.#receive(object, (message) => notified(message) && false, true);
+      } catch (error) {
+        // More notifications than there was room for.
+        if (!(guard && error instanceof NetlinkError && error.errno === ENOBUFS)) throw error;
+        outcome = 'interrupted';
+      } finally {
+        leave?.();
+      }
     });
     // -EINTR in the end marker says the same as the flag.
-    if (refusal?.errno === 4) return true;
+    if (refusal?.errno === 4) return 'interrupted';
     if (refusal && refusal.errno !== 0) throw new NetlinkError(object, refusal);
-    return interrupted;
+    return outcome;
+  }
+
+  /** Joins a multicast group. Returns what leaves it again and throws away what is left of it. */
+  #join(group: number): () => void {
+    setsockopt(this.fd, SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, group);
+    return () => {
+      setsockopt(this.fd, SOL_NETLINK, NETLINK_DROP_MEMBERSHIP, group);
+      this.#drain();
+    };
   }
 
   #send(bytes: Uint8Array, length: number): void {

@@ -48,7 +48,7 @@ export interface Link {
   readonly alias?: string;
   /** Index of the bridge (or other master) that it is a port of. */
   readonly master?: number;
-  /** The other end of a veth pair. `namespaceId` is there when that lies in another namespace (`ip netns list-id`). */
+  /** The other end of a veth pair, once there is one. `namespaceId` is there when that lies in another namespace (`ip netns list-id`). */
   readonly peer?: { readonly index: number; readonly namespaceId?: number };
   readonly transmitQueueLength: number;
   /** Number of the device group (`ip link show group`). */
@@ -141,8 +141,8 @@ export function readLink(message: Message, withStatistics = false): Link | undef
   if (attributes.has(IFLA_MASTER)) link.master = attributes.u32(IFLA_MASTER);
   nested.parseNested(attributes, IFLA_LINKINFO);
   if (nested.has(IFLA_INFO_KIND)) link.kind = nested.string(IFLA_INFO_KIND);
-  if (link.kind === 'veth' && attributes.has(IFLA_LINK)) {
-    const index = attributes.u32(IFLA_LINK);
+  const index = attributes.u32(IFLA_LINK, 0);
+  if (link.kind === 'veth' && index !== 0) {
     link.peer = attributes.has(IFLA_LINK_NETNSID)
       ? { index, namespaceId: attributes.i32(IFLA_LINK_NETNSID) }
       : { index };

@@ -40,6 +40,7 @@ export interface Change<T> {
 
 /** What to watch: only what has a handler is asked for. */
 export interface RtnetlinkHandlers {
+  /** Of some changes of a link that is down, such as a new alias, the kernel tells nothing. */
   readonly link?: (change: Change<Link>) => void;
   readonly address?: (change: Change<Address>) => void;
   /**

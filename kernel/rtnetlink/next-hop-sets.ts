@@ -1,4 +1,3 @@
-import { formatAddress, parseAddress } from '../ip.ts';
 import type { Message } from '../netlink/socket.ts';
 import { MessageWriter } from '../netlink/writer.ts';
 import { type NextHop, pathOf, type RoutePath, type RoutePathSpec, routeTypes } from './route.ts';
@@ -143,12 +142,12 @@ interface Received {
   readonly next: Received | undefined;
 }
 
-/** One way to write each path: fields in one order, addresses in their canonical text, next hops sorted, no link state. */
+/** One way to write each path: fields in one order, next hops sorted, no link state. */
 function canonical(path: RoutePath): RoutePath {
   const { type, scope, source, mtu } = path;
   const nextHops = path.nextHops.map(({ gateway, link, weight, onlink }): NextHop => {
     return {
-      ...(gateway !== undefined && { gateway: formatAddress(parseAddress(gateway)) }),
+      ...(gateway !== undefined && { gateway }),
       ...(link !== undefined && { link }),
       ...(weight !== undefined && { weight }),
       ...(onlink && { onlink }),
@@ -162,7 +161,7 @@ function canonical(path: RoutePath): RoutePath {
     type,
     scope,
     nextHops,
-    ...(source !== undefined && { source: formatAddress(parseAddress(source)) }),
+    ...(source !== undefined && { source }),
     ...(mtu !== undefined && { mtu }),
   };
 }

@@ -4,7 +4,7 @@ import type { Route } from './route.ts';
 import { readRoute } from './route-message.ts';
 import { RouteReader } from './route-reader.ts';
 import type { RouteTable } from './route-table.ts';
-import { isNoTable } from './routes.ts';
+import { ipv6RouteGuard, isNoTable } from './routes.ts';
 import { addressFamily } from './value.ts';
 
 /** Takes what has to be done to get from one table to another. */
@@ -29,18 +29,21 @@ export interface Difference {
  *
  * @param onOther takes the other routes of this kernel table and protocol: those with another metric, with a DSCP byte or a
  *   source prefix, and what `ip route append` put behind a route
+ * @returns whether that is all; false when the IPv6 routes changed faster than they could be read, and routes may be
+ *   missing: read again later
  * @throws NetlinkError
  */
 export function readRoutes<T extends RouteTable>(
   socket: NetlinkSocket,
   table: T,
   onOther: (route: Route) => void = () => {},
-): void {
+): boolean {
   const reader = new RouteReader(table.sets);
   let others: Route[] = [];
+  let whole = true;
   table.clear();
   try {
-    socket.dump(
+    whole = socket.dump(
       `list IPv${table.family} routes of table ${table.table}`,
       RTM_GETROUTE,
       (writer) => {
@@ -58,15 +61,19 @@ export function readRoutes<T extends RouteTable>(
           if (message.type !== RTM_NEWROUTE || !reader.read(message)) return;
           if (reader.table !== table.table || reader.protocol !== table.protocol) return;
           const plain = reader.metric === table.metric && reader.tos === 0 && reader.sourceLength === 0;
-          if (plain && table.slotRead(reader) < 0) table.setRead(reader, reader.set());
-          else others.push(readRoute(message)!);
+          const slot = plain ? table.slotRead(reader) : -1;
+          if (plain && slot < 0) table.setRead(reader, reader.set());
+          // In a disturbed dump the same route stands twice.
+          else if (!plain || !reader.isSet(table.id(slot))) others.push(readRoute(message)!);
         },
       },
+      table.family === 6 ? ipv6RouteGuard(table.table) : undefined,
     );
   } catch (error) {
     if (!isNoTable(error)) throw error;
   }
   for (const other of others) onOther(other);
+  return whole;
 }
 
 /**

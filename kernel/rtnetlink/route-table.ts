@@ -21,8 +21,10 @@ export interface RouteTableOptions {
  *
  * Open addressing in typed arrays: 9 bytes a slot for IPv4 and 21 for IPv6, at most three quarters of the slots in use. A
  * slot number is good until the table is changed.
+ *
+ * A table that is not needed any more is to be cleared (or made with `using`): it holds next-hop sets.
  */
-export abstract class RouteTable {
+export abstract class RouteTable implements Disposable {
   abstract readonly family: IpFamily;
   readonly table: number;
   readonly protocol: number;
@@ -106,6 +108,10 @@ export abstract class RouteTable {
     this.ids = new Uint32Array(FEWEST);
     this.lengths = new Uint8Array(FEWEST);
     this.keys = new Int32Array(FEWEST * this.#keyWords);
+  }
+
+  [Symbol.dispose](): void {
+    this.clear();
   }
 
   /** The address in a slot: 4 or 16 new bytes. */

@@ -1,7 +1,7 @@
-import { formatPrefix } from '../ip.ts';
+import { formatAddress, formatPrefix } from '../ip.ts';
 import { TABLE_MAIN } from './constants.ts';
 import type { Scope } from './scope.ts';
-import { checkInteger, familyOf, type IpFamily, Names, prefixOf, ValueError } from './value.ts';
+import { addressOf, checkInteger, familyOf, type IpFamily, Names, prefixOf, ValueError } from './value.ts';
 
 /**
  * A route as it stands in the kernel's table. Optional fields are absent where they do not apply or have their default
@@ -166,7 +166,7 @@ export function pathOf(object: string, family: IpFamily, spec: RoutePathSpec): R
   } else if (given.length === 0) {
     throw new ValueError(object, 'nextHops', 0, 'at least one');
   }
-  const nextHops = given.map((hop) => nextHopOf(object, hop, given.length));
+  const nextHops = given.map((hop) => nextHopOf(object, family, hop, given.length));
   if (nextHops.length > 1) {
     const seen = new Set<string>();
     for (const hop of nextHops) {
@@ -189,17 +189,22 @@ export function pathOf(object: string, family: IpFamily, spec: RoutePathSpec): R
     scope: family === 6 ? 'global' : (spec.scope ?? defaultScope(type, nextHops)),
     nextHops,
   };
-  if (spec.source !== undefined) path.source = spec.source;
+  if (spec.source !== undefined) {
+    path.source = formatAddress(addressOf(object, 'source', spec.source, family));
+  }
   if (spec.mtu !== undefined) path.mtu = checkInteger(object, 'mtu', spec.mtu, 1, 0xffffffff);
   return path;
 }
 
-function nextHopOf(object: string, hop: NextHop, count: number): NextHop {
+function nextHopOf(object: string, family: IpFamily, hop: NextHop, count: number): NextHop {
   if (hop.gateway === undefined && hop.link === undefined) {
     throw new ValueError(object, 'nextHops', '{}', 'a gateway, a link or both');
   }
   const out: { -readonly [K in keyof NextHop]: NextHop[K] } = {};
-  if (hop.gateway !== undefined) out.gateway = hop.gateway;
+  if (hop.gateway !== undefined) {
+    // Only IPv4 can go by way of the other family.
+    out.gateway = formatAddress(addressOf(object, 'gateway', hop.gateway, family === 6 ? 6 : undefined));
+  }
   if (hop.link !== undefined) out.link = checkInteger(object, 'link', hop.link, 1, 0x7fffffff);
   const weight = checkInteger(object, 'weight', hop.weight ?? 1, 1, 256);
   // The kernel does not keep the weight of a single one.

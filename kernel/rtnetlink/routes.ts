@@ -1,7 +1,8 @@
 import { formatAddress } from '../ip.ts';
 import { NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE } from '../netlink/constants.ts';
 import { NetlinkError } from '../netlink/error.ts';
-import type { NetlinkSocket } from '../netlink/socket.ts';
+import { eachAttribute } from '../netlink/reader.ts';
+import type { DumpGuard, NetlinkSocket } from '../netlink/socket.ts';
 import {
   RTA_DST,
   RTA_IIF,
@@ -15,6 +16,7 @@ import {
   RTM_GETROUTE,
   RTM_NEWROUTE,
   RTMSG,
+  RTNLGRP_IPV6_ROUTE,
 } from './constants.ts';
 import {
   type Route,
@@ -64,7 +66,10 @@ export class Routes {
     this.#socket = socket;
   }
 
-  /** The kernel leaves out what the filter does not want. */
+  /**
+   * The routes that the filter wants; the kernel leaves out the others. When the IPv6 routes change faster than they can be
+   * read, routes may be missing.
+   */
   list(filter: RouteFilter = {}): Route[] {
     const families: readonly IpFamily[] = filter.family === undefined ? [4, 6] : [filter.family];
     return families.flatMap((family) => this.#list(family, filter));
@@ -141,6 +146,7 @@ export class Routes {
           if (filter.link !== undefined) writer.u32(RTA_OIF, filter.link);
         },
         readRoute,
+        family === 6 ? ipv6RouteGuard(filter.table) : undefined,
       );
     } catch (error) {
       if (isNoTable(error)) return [];
@@ -207,6 +213,28 @@ const DROPPING: Readonly<Record<string, RouteType>> = {
   EHOSTUNREACH: 'unreachable',
   EACCES: 'prohibit',
 };
+
+/**
+ * An IPv6 route that comes or goes during a dump of its table makes the kernel pass over others or tell them twice, and
+ * no flag says so (net/ipv6/ip6_fib.c, fib6_dump_table: it goes on by counting). IPv4 goes on by prefix.
+ *
+ * @param table that is dumped; all when it is left out
+ */
+export function ipv6RouteGuard(table?: number): DumpGuard {
+  return {
+    group: RTNLGRP_IPV6_ROUTE,
+    affects: (message) => {
+      if (table === undefined) return true;
+      const { view, start, end } = message;
+      if (end - start < RTMSG) return true;
+      let found = view.getUint8(start + 4);
+      eachAttribute(view, start + RTMSG, end, (type, at) => {
+        if (type === RTA_TABLE) found = view.getUint32(at, true);
+      });
+      return found === table;
+    },
+  };
+}
 
 /** A table that has never had a route does not exist, and a dump of it is an error. */
 export function isNoTable(error: unknown): boolean {

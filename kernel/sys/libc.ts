@@ -252,17 +252,19 @@ export function attachFilter(
   fd: number,
   instructions: readonly (readonly [number, number, number, number])[],
 ): void {
-  const program = new DataView(new ArrayBuffer(8 * instructions.length));
+  // struct sock_fprog (count, address) and the program behind it, in one piece: that keeps the program's memory alive.
+  const bytes = new Uint8Array(new ArrayBuffer(16 + 8 * instructions.length));
+  const view = new DataView(bytes.buffer);
+  view.setUint16(0, instructions.length, true);
+  view.setBigUint64(8, koffi.address(bytes.buffer) + 16n, true);
   instructions.forEach(([code, jumpTrue, jumpFalse, constant], i) => {
-    program.setUint16(8 * i, code, true);
-    program.setUint8(8 * i + 2, jumpTrue);
-    program.setUint8(8 * i + 3, jumpFalse);
-    program.setUint32(8 * i + 4, constant, true);
+    const at = 16 + 8 * i;
+    view.setUint16(at, code, true);
+    view.setUint8(at + 2, jumpTrue);
+    view.setUint8(at + 3, jumpFalse);
+    view.setUint32(at + 4, constant, true);
   });
-  const header = new DataView(new ArrayBuffer(16)); // struct sock_fprog
-  header.setUint16(0, instructions.length, true);
-  header.setBigUint64(8, koffi.address(program.buffer), true);
-  setsockopt(fd, 1, 26, new Uint8Array(header.buffer));
+  setsockopt(fd, 1, 26, bytes.subarray(0, 16));
 }
 
 function check(syscall: string, result: number, subject = ''): number {
