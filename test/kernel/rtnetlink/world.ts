@@ -1,3 +1,4 @@
+import { TABLE_LOCAL } from '#kernel/rtnetlink/constants.ts';
 import { Rtnetlink } from '#kernel/rtnetlink/rtnetlink.ts';
 import { NetworkNamespace } from '#kernel/sys/namespace.ts';
 import { createNetns, type Netns } from '#test/helpers/netns.ts';
@@ -31,6 +32,13 @@ export class World implements Disposable {
     addresses.add({ link: this.v0, address: '10.0.0.1', length: 24 });
     addresses.add({ link: this.v0, address: '10.0.1.1', length: 24 });
     addresses.add({ link: this.v0, address: 'fd00::1', length: 64, flags: ['no-dad'] });
+    // The last that comes by itself, a moment after the carrier.
+    const ready = () =>
+      this.rt.routes.list({ family: 6, table: TABLE_LOCAL, type: 'multicast' }).length === 2;
+    for (let i = 0; !ready(); i++) {
+      if (i === 5000) throw new Error('the links are not ready after 5 seconds');
+      Atomics.wait(CLOCK, 0, 0, 1);
+    }
   }
 
   /** What `ip` prints as JSON, without what is left to chance. */
@@ -50,6 +58,14 @@ export class World implements Disposable {
     this.inside.close();
     this.netns.remove();
   }
+}
+
+/** Nobody writes to it: to wait on it is to sleep. */
+const CLOCK = new Int32Array(new SharedArrayBuffer(4));
+
+/** Whether a neighbour is one that the kernel sets by itself, when it tells of the multicast groups it is in. */
+export function isMulticast(address: string): boolean {
+  return address.startsWith('ff') || address.startsWith('224.');
 }
 
 /** The same entries in an order that does not depend on when each was made. */
