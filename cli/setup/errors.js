@@ -1,4 +1,4 @@
-/** Thrown when the set-up can not go on: `what` failed, and what to `remedy`. Both are sentences for people. */
+/** Thrown when the set-up can not go on: `what` failed, and what to `remedy`. Together they are a message for people. */
 export class SetupError extends Error {
   code = 'SETUP_FAILED';
 

@@ -24,8 +24,8 @@ export const OLDEST_NODE = [22, 19];
 export function plan(facts) {
   if (facts.uid !== 0) {
     throw new SetupError(
-      'Margay needs root: it makes network namespaces and speaks to the kernel.',
-      'Run this command as root, for example with sudo.',
+      'Margay needs root to make network namespaces and to speak to the kernel:',
+      'run this command as root, for example with sudo.',
       { exitCode: 2 },
     );
   }
