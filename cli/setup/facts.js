@@ -1,6 +1,6 @@
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { accessSync, constants, readFileSync, statSync } from 'node:fs';
+import { accessSync, constants, existsSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { cPrograms, debianPackages, generatedFiles } from './tables.js';
 
@@ -12,7 +12,7 @@ import { cPrograms, debianPackages, generatedFiles } from './tables.js';
  * @property {string} nodeVersion of the Node that runs the set-up, for example `v20.19.2`
  * @property {Map<string, string> | undefined} packages state by name of those that dpkg knows, for example
  *   `installed` (dpkg-query(1), db:Status-Status); undefined when there is no dpkg
- * @property {string[]} pendingServices left to be disabled by a set-up that was cut off
+ * @property {boolean} wasCutOff whether an earlier set-up ended before it had disabled what it installed
  * @property {string} wanted hash of what node_modules should be made from
  * @property {string | undefined} present the same hash as of when node_modules was made
  * @property {boolean} hasProjectNode whether node_modules brings a Node
@@ -20,8 +20,8 @@ import { cPrograms, debianPackages, generatedFiles } from './tables.js';
  * @property {import('./tables.js').GeneratedFile[]} staleFiles
  */
 
-/** Where services wait to be disabled while packages are being installed. */
-export const PENDING_SERVICES = '/var/lib/margay-setup/pending-services';
+/** What was started at boot before packages were installed; there only until their services are disabled. */
+export const ENABLED_BEFORE = '/var/lib/margay-setup/enabled-before';
 
 /**
  * @param {string} root top of the repository
@@ -32,7 +32,7 @@ export function gatherFacts(root) {
     uid: process.getuid?.() ?? -1,
     nodeVersion: process.version,
     packages: packageStates(debianPackages.map((entry) => entry.name)),
-    pendingServices: (readText(PENDING_SERVICES) ?? '').split('\n').filter(Boolean),
+    wasCutOff: existsSync(ENABLED_BEFORE),
     wanted: wantedHash(root),
     present: readText(stampPath(root))?.trim(),
     hasProjectNode: isExecutable(projectNode(root)),

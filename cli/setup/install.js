@@ -5,13 +5,14 @@ import {
   readdirSync,
   readFileSync,
   readlinkSync,
+  renameSync,
   rmSync,
   writeFileSync,
 } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { SetupError } from './errors.js';
-import { PENDING_SERVICES } from './facts.js';
+import { ENABLED_BEFORE } from './facts.js';
 import { debianPackages } from './tables.js';
 
 const LOCK = '/run/margay-setup.lock';
@@ -20,14 +21,16 @@ const LOCK = '/run/margay-setup.lock';
  * Installs Debian packages without starting their services, and disables those at boot.
  *
  * @param {string} root top of the repository
- * @param {{ packages: string[], services: string[], repair: boolean }} step
+ * @param {{ packages: string[], repair: boolean }} step
  * @param {(line: string) => void} say
  */
 export function installPackages(root, step, say) {
   const before = new Set(daemons().map((daemon) => daemon.pid));
-  // Written first: a set-up that is cut off after the installation still gets them disabled the next time.
-  mkdirSync(dirname(PENDING_SERVICES), { recursive: true });
-  writeFileSync(PENDING_SERVICES, step.services.map((name) => `${name}\n`).join(''));
+  // On disk, so that after a set-up that was cut off the next one knows too. A list that is there already is older.
+  mkdirSync(dirname(ENABLED_BEFORE), { recursive: true });
+  if (!existsSync(ENABLED_BEFORE)) {
+    writeFileSync(ENABLED_BEFORE, `${startedAtBoot('/etc').join('\n')}\n`);
+  }
 
   const policy = join(root, 'build', 'setup', 'policy-rc.d');
   mkdirSync(dirname(policy), { recursive: true });
@@ -35,6 +38,12 @@ export function installPackages(root, step, say) {
   /** @param {string} command @param {string[]} args */
   const guarded = (command, args) => runGuarded('/usr/sbin/policy-rc.d', policy, LOCK, [command, ...args]);
 
+  if (guarded('true', []) !== 0) {
+    throw new SetupError(
+      'Services can not be kept from starting here: a mount namespace is refused (its message stands above).',
+      `Use a machine or container that allows one, or install by hand: apt-get install ${step.packages.join(' ')}.`,
+    );
+  }
   if (step.repair) {
     say('dpkg --configure -a: an earlier installation was cut off');
     guarded('dpkg', ['--configure', '-a', '--force-confold']);
@@ -61,7 +70,7 @@ export function installPackages(root, step, say) {
       `${hint} Then run this command again.`,
     );
   }
-  disableServices(step.services, say);
+  disableNewServices(say);
 
   const started = daemons().filter((daemon) => !before.has(daemon.pid));
   if (started.length > 0) {
@@ -74,34 +83,62 @@ export function installPackages(root, step, say) {
 }
 
 /**
- * Takes the services out of what starts at boot. Works with systemd, with sysvinit and without either.
+ * Takes out of what starts at boot all that was not there before packages were installed: services of the packages
+ * that were asked for, and of those that came with them.
  *
- * @param {readonly string[]} services
  * @param {(line: string) => void} say
  */
-export function disableServices(services, say) {
-  for (const name of services) {
-    say(`disable the service ${name}, which its package enables`);
-    removeWants('/etc/systemd/system', name);
-    if (existsSync(`/etc/init.d/${name}`)) must('update-rc.d', [name, 'disable']);
-  }
-  if (services.length > 0 && existsSync('/run/systemd/system')) must('systemctl', ['daemon-reload']);
-  rmSync(PENDING_SERVICES, { force: true });
+export function disableNewServices(say) {
+  disableAllBut(readFileSync(ENABLED_BEFORE, 'utf8').split('\n'), '/etc', say);
+  if (existsSync('/run/systemd/system')) must('systemctl', ['daemon-reload']);
+  rmSync(dirname(ENABLED_BEFORE), { recursive: true, force: true });
 }
 
 /**
- * Removes the links by which targets start a service, which is what `systemctl disable` does; that program is not
- * there in each container, and deb-systemd-helper only speaks to maintainer scripts. Later upgrades of the package
- * find the links gone and do not make them anew.
+ * The links by which systemd or sysvinit start services, as paths below `etc`.
  *
- * @param {string} folder of the units, normally /etc/systemd/system
- * @param {string} service
+ * @param {string} etc
+ * @returns {string[]}
  */
-export function removeWants(folder, service) {
-  if (!existsSync(folder)) return;
-  for (const entry of readdirSync(folder)) {
-    if (/\.(wants|requires)$/.test(entry)) rmSync(join(folder, entry, `${service}.service`), { force: true });
+export function startedAtBoot(etc) {
+  /** @param {string} folder @param {RegExp} pattern */
+  const entries = (folder, pattern) =>
+    !existsSync(join(etc, folder))
+      ? []
+      : readdirSync(join(etc, folder))
+          .filter((name) => pattern.test(name))
+          .map((name) => join(folder, name));
+  const systemd = entries('systemd/system', /\.(wants|requires)$/).flatMap((folder) => entries(folder, /./));
+  const sysv = entries('.', /^rc[S2-5]\.d$/).flatMap((folder) => entries(folder, /^S\d\d/));
+  return [...systemd, ...sysv].sort();
+}
+
+/**
+ * Removes such links; that is what `systemctl disable` and `update-rc.d disable` do, which are not there in each
+ * container (and deb-systemd-helper only speaks to maintainer scripts). Later upgrades of a package find its links
+ * gone and do not make them anew.
+ *
+ * @param {readonly string[]} before what to leave as it is
+ * @param {string} etc
+ * @param {(line: string) => void} say
+ */
+export function disableAllBut(before, etc, say) {
+  const added = startedAtBoot(etc).filter((path) => !before.includes(path));
+  /** @type {Set<string>} */
+  const names = new Set();
+  for (const path of added) {
+    const [folder, name] = [dirname(path), basename(path)];
+    const sysv = /^S(\d\d.*)/.exec(name);
+    // Of sysvinit a link that stops the service takes the place, or update-rc.d would take it for a new one.
+    if (folder.startsWith('rc') && sysv !== null) {
+      renameSync(join(etc, path), join(etc, folder, `K${sysv[1]}`));
+      names.add(name.slice(3));
+    } else {
+      rmSync(join(etc, path));
+      names.add(name.replace(/\.service$/, ''));
+    }
   }
+  if (names.size > 0) say(`not to be started at boot: ${[...names].sort().join(' ')}`);
 }
 
 /**

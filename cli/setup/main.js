@@ -9,7 +9,7 @@ import { fileURLToPath } from 'node:url';
 import { compile, generate } from './build.js';
 import { SetupError } from './errors.js';
 import { gatherFacts } from './facts.js';
-import { disableServices, installPackages } from './install.js';
+import { disableNewServices, installPackages } from './install.js';
 import { installModules } from './npm.js';
 import { plan } from './plan.js';
 import { debianPackages } from './tables.js';
@@ -46,7 +46,7 @@ function perform(step, facts) {
     case 'install':
       return installPackages(root, step, say);
     case 'disable':
-      return disableServices(step.services, say);
+      return disableNewServices(say);
     case 'npm':
       return installModules(root, facts.wanted, say);
     case 'generate':
@@ -62,7 +62,7 @@ function describe(step) {
     case 'install':
       return `Debian packages ${step.packages.join(' ')}`;
     case 'disable':
-      return `services still to be disabled: ${step.services.join(' ')}`;
+      return 'an earlier set-up was cut off before it had disabled the services it installed';
     case 'npm':
       return step.why;
     case 'generate':

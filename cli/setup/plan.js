@@ -4,8 +4,8 @@ import { debianPackages } from './tables.js';
 /**
  * One thing to do. Steps are done in order; the first that fails ends the set-up.
  *
- * @typedef {{ kind: 'install', packages: string[], services: string[], repair: boolean }
- *   | { kind: 'disable', services: string[] }
+ * @typedef {{ kind: 'install', packages: string[], repair: boolean }
+ *   | { kind: 'disable' }
  *   | { kind: 'npm', why: string }
  *   | { kind: 'generate', file: import('./tables.js').GeneratedFile }
  *   | { kind: 'compile', program: import('./tables.js').CProgram }} Step
@@ -45,14 +45,13 @@ export function plan(facts) {
     steps.push({
       kind: 'install',
       packages: missing.map((entry) => entry.name),
-      services: [...new Set([...facts.pendingServices, ...missing.flatMap((entry) => entry.services ?? [])])],
       // Neither installed nor absent: an earlier installation was cut off in the middle.
       repair: missing.some(
         (entry) => !['not-installed', 'config-files'].includes(packages.get(entry.name) ?? 'not-installed'),
       ),
     });
-  } else if (facts.pendingServices.length > 0) {
-    steps.push({ kind: 'disable', services: facts.pendingServices });
+  } else if (facts.wasCutOff) {
+    steps.push({ kind: 'disable' });
   }
   const npm = whyNpm(facts);
   if (npm !== undefined) steps.push({ kind: 'npm', why: npm });

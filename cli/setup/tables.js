@@ -6,8 +6,8 @@
  * @typedef {object} DebianPackage
  * @property {string} name
  * @property {string} why what uses it
- * @property {string[]} [services] services that its installation would start and enable; the set-up prevents both
- * @property {string[]} [daemons] process names (at most 15 bytes, as in /proc/PID/comm) of those services
+ * @property {string[]} [daemons] process names (at most 15 bytes, as in /proc/PID/comm) of its services, none of which
+ *   may be left running
  */
 
 /** @type {readonly DebianPackage[]} */
@@ -20,19 +20,19 @@ export const debianPackages = [
   { name: 'conntrack', why: 'shows and makes connection tracking entries in tests' },
   { name: 'iputils-ping', why: 'reachability in tests and lab' },
   { name: 'tcpdump', why: 'packet captures' },
-  { name: 'iperf3', why: 'load in benchmarks', services: ['iperf3'], daemons: ['iperf3'] },
+  { name: 'iperf3', why: 'load in benchmarks', daemons: ['iperf3'] },
   { name: 'ethtool', why: 'offload settings in benchmarks' },
-  { name: 'gobgpd', why: 'BGP peer in tests', services: ['gobgpd'], daemons: ['gobgpd'] },
+  { name: 'gobgpd', why: 'BGP peer in tests', daemons: ['gobgpd'] },
   {
     name: 'bird2',
     why: 'BGP peer in tests, top-of-rack router in the lab',
-    services: ['bird'],
+
     daemons: ['bird'],
   },
   {
     name: 'frr',
     why: 'BGP peer in tests',
-    services: ['frr'],
+
     daemons: ['watchfrr', 'zebra', 'bgpd', 'staticd', 'mgmtd'],
   },
   { name: 'gcc', why: 'builds the C programs below' },

@@ -56,7 +56,10 @@ describe('a guarded command', () => {
 
   test('is not run when the policy can not be executed', () => {
     chmodSync(policy, 0o644);
-    expect(runGuarded(target, policy, lock, ['touch', join(folder, 'ran')])).toBe(125);
+    const args = [lock, 'unshare', '--mount', 'sh', guard, target, policy, 'touch', join(folder, 'ran')];
+    const done = spawnSync('flock', args, { encoding: 'utf8' });
+    expect(done.status).toBe(125);
+    expect(done.stderr).toContain(`${policy} can not be executed`);
     expect(existsSync(join(folder, 'ran'))).toBe(false);
     expect(existsSync(target)).toBe(false);
   });

@@ -10,7 +10,7 @@ function complete(): Facts {
     uid: 0,
     nodeVersion: 'v20.19.2',
     packages: new Map(debianPackages.map(({ name }) => [name, 'installed'])),
-    pendingServices: [],
+    wasCutOff: false,
     wanted: 'hash',
     present: 'hash',
     hasProjectNode: true,
@@ -38,32 +38,23 @@ describe('the plan of the set-up', () => {
     const facts = complete();
     facts.packages!.delete('tcpdump');
     facts.packages!.set('bird2', 'config-files');
-    expect(plan(facts)).toEqual([
-      { kind: 'install', packages: ['tcpdump', 'bird2'], services: ['bird'], repair: false },
-    ]);
+    expect(plan(facts)).toEqual([{ kind: 'install', packages: ['tcpdump', 'bird2'], repair: false }]);
   });
 
   test('repairs first when an installation was cut off', () => {
     for (const state of ['half-installed', 'unpacked', 'half-configured', 'triggers-pending']) {
       const facts = complete();
       facts.packages!.set('frr', state);
-      expect(plan(facts), state).toEqual([
-        { kind: 'install', packages: ['frr'], services: ['frr'], repair: true },
-      ]);
+      expect(plan(facts), state).toEqual([{ kind: 'install', packages: ['frr'], repair: true }]);
     }
   });
 
-  test('disables services that an earlier run had installed but not disabled', () => {
-    const facts = { ...complete(), pendingServices: ['gobgpd'] };
-    expect(plan(facts)).toEqual([{ kind: 'disable', services: ['gobgpd'] }]);
+  test('disables the services that an earlier run had installed when it was cut off', () => {
+    const facts = { ...complete(), wasCutOff: true };
+    expect(plan(facts)).toEqual([{ kind: 'disable' }]);
+    // An installation ends with the same.
     facts.packages!.delete('frr');
-    expect(plan(facts)).toMatchObject([{ kind: 'install', services: ['gobgpd', 'frr'] }]);
-  });
-
-  test('leaves alone the services of packages that were there before', () => {
-    const facts = complete();
-    facts.packages!.delete('gobgpd');
-    expect(plan(facts)).toMatchObject([{ services: ['gobgpd'] }]);
+    expect(plan(facts).map(({ kind }) => kind)).toEqual(['install']);
   });
 
   test('runs npm when node_modules is missing, of another lock file, or without the Node that is needed', () => {

@@ -2,21 +2,20 @@ import { spawnSync } from 'node:child_process';
 import {
   chmodSync,
   existsSync,
-  globSync,
+  lstatSync,
   mkdirSync,
   readFileSync,
   symlinkSync,
   utimesSync,
   writeFileSync,
 } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { createNetns } from '#test/helpers/netns.ts';
 import { newTempFolder } from '#test/helpers/owner.ts';
 import { compile, generate } from '../../cli/setup/build.js';
-import { SetupError } from '../../cli/setup/errors.js';
 import { gatherFacts, isStale, packageStates, projectNode, stampPath } from '../../cli/setup/facts.js';
-import { removeWants } from '../../cli/setup/install.js';
+import { disableAllBut, startedAtBoot } from '../../cli/setup/install.js';
 import { installModules } from '../../cli/setup/npm.js';
 
 const main = join(import.meta.dirname, '../../cli/setup/main.js');
@@ -99,12 +98,12 @@ describe('a C program', () => {
 
   test('with a warning is an error, and leaves no output', () => {
     writeFileSync(join(root, 'hello.c'), 'int main(void) { int unused; return 0; }\n');
-    expect(() => compile(root, program, silent)).toThrow(
-      new SetupError(
-        'build/deep/hello could not be built: gcc failed (status 1).',
-        'Its messages stand above.',
-      ),
-    );
+    const build = join(import.meta.dirname, '../../cli/setup/build.js');
+    const source = `import { compile } from '${build}'; compile('${root}', ${JSON.stringify(program)}, () => {});`;
+    const done = spawnSync(process.execPath, ['--input-type=module', '-e', source], { encoding: 'utf8' });
+    expect(done.status).not.toBe(0);
+    expect(done.stderr).toMatch(/hello\.c:1:.*unused variable/);
+    expect(done.stderr).toContain('build/deep/hello could not be built: gcc failed (status 1). Its messages');
     expect(existsSync(join(root, program.output))).toBe(false);
   });
 });
@@ -161,17 +160,35 @@ describe('npm ci', () => {
   }
 });
 
-test('a disabled service is wanted by no target any more, and others still are', () => {
-  for (const target of ['multi-user.target.wants', 'network.target.requires', 'plain']) {
-    mkdirSync(join(root, target));
-    for (const service of ['bird', 'birdwatch'])
-      symlinkSync('/dev/null', join(root, target, `${service}.service`));
-  }
-  removeWants(root, 'bird');
-  expect(globSync('*/*', { cwd: root }).sort()).toEqual([
-    'multi-user.target.wants/birdwatch.service',
-    'network.target.requires/birdwatch.service',
-    'plain/bird.service',
-    'plain/birdwatch.service',
-  ]);
+describe('services that an installation adds', () => {
+  const before = ['rc2.d/S01ssh', 'systemd/system/multi-user.target.wants/ssh.service'];
+  const added = [
+    'rc2.d/S01bird',
+    'systemd/system/multi-user.target.wants/bird.service',
+    'systemd/system/timers.target.wants/logrotate.timer',
+  ];
+  const others = ['rc2.d/K01cron', 'rc6.d/K01bird', 'systemd/system/bird.service', 'systemd/network/a.link'];
+
+  beforeEach(() => {
+    for (const path of [...before, ...added, ...others]) {
+      mkdirSync(join(root, dirname(path)), { recursive: true });
+      symlinkSync('/dev/null', join(root, path));
+    }
+  });
+
+  test('are told from those that do not start at boot', () => {
+    expect(startedAtBoot(root)).toEqual([...before, ...added].sort());
+    expect(startedAtBoot(join(root, 'no-such-folder'))).toEqual([]);
+  });
+
+  test('are disabled, the others are left as they are', () => {
+    const said: string[] = [];
+    disableAllBut(before, root, (line) => said.push(line));
+    expect(said).toEqual(['not to be started at boot: bird logrotate.timer']);
+    expect(startedAtBoot(root)).toEqual(before);
+    for (const path of [...before, ...others])
+      expect(lstatSync(join(root, path)).isSymbolicLink(), path).toBe(true);
+    // update-rc.d takes a service with a stop link for one that the administrator disabled.
+    expect(lstatSync(join(root, 'rc2.d/K01bird')).isSymbolicLink()).toBe(true);
+  });
 });
