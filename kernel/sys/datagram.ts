@@ -1,4 +1,4 @@
-import { formatAddress } from './address.ts';
+import { formatAddress } from '../ip.ts';
 import { addressOf, bind, close, recvmmsg, sendmsg, socket } from './libc.ts';
 import type { NetworkNamespace } from './namespace.ts';
 import { AF_INET, AF_INET6, decodeSockaddr, encodeSockaddr, type SocketAddress } from './sockaddr.ts';

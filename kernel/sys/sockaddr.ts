@@ -1,4 +1,4 @@
-import { formatAddress, parseAddress, toMapped } from './address.ts';
+import { formatAddress, parseAddress } from '../ip.ts';
 
 export const AF_UNSPEC = 0;
 export const AF_INET = 2;
@@ -25,7 +25,7 @@ export interface SocketAddress {
  * @throws AddressError, RangeError
  */
 export function encodeSockaddr(value: SocketAddress, family: number = AF_UNSPEC): Uint8Array {
-  let address = parseAddress(value.address);
+  let address: Uint8Array = parseAddress(value.address);
   if (!Number.isInteger(value.port) || value.port < 0 || value.port > 0xffff)
     throw new RangeError(`port ${value.port}, expected 0 to 65535`);
   if (family === AF_INET6 && address.length === 4) address = toMapped(address);
@@ -58,4 +58,13 @@ export function decodeSockaddr(bytes: Uint8Array, from = 0): SocketAddress {
     port: view.getUint16(from + 2),
     ...(scopeId === 0 ? {} : { scopeId }),
   };
+}
+
+/** The IPv4-mapped IPv6 address (RFC 4291 section 2.5.5.2) of the IPv4 address `bytes`. */
+export function toMapped(bytes: Uint8Array): Uint8Array {
+  const mapped = new Uint8Array(16);
+  mapped[10] = 0xff;
+  mapped[11] = 0xff;
+  mapped.set(bytes, 12);
+  return mapped;
 }

@@ -1,6 +1,6 @@
-import { parseAddress, toMapped } from './address.ts';
+import { hasHostBits, parseAddress } from '../ip.ts';
 import { setsockopt } from './libc.ts';
-import { AF_INET, AF_INET6 } from './sockaddr.ts';
+import { AF_INET, AF_INET6, toMapped } from './sockaddr.ts';
 import { socketFamily } from './sockopt.ts';
 
 /** Which peers a key is for. */
@@ -60,7 +60,7 @@ const KEY = 136;
 
 function apply(fd: number, peer: Md5Peer, key: Uint8Array): void {
   const { prefixLength, ifindex } = peer;
-  let address = parseAddress(peer.address);
+  let address: Uint8Array = parseAddress(peer.address);
   if (prefixLength !== undefined) checkPrefix(peer.address, address, prefixLength);
   const family = socketFamily(fd);
   if (family === AF_INET && address.length !== 4)
@@ -92,8 +92,6 @@ function checkPrefix(text: string, address: Uint8Array, length: number): void {
   const bits = address.length * 8;
   if (!Number.isInteger(length) || length < 0 || length > bits)
     throw new RangeError(`TCP MD5 prefix length ${length} of ${text}, expected 0 to ${bits}`);
-  for (let bit = length; bit < bits; bit++) {
-    if ((address[bit >> 3]! >> (7 - (bit & 7))) & 1)
-      throw new RangeError(`TCP MD5 prefix ${text}/${length} has bits set past its length`);
-  }
+  if (hasHostBits(address, length))
+    throw new RangeError(`TCP MD5 prefix ${text}/${length} has bits set past its length`);
 }

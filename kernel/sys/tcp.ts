@@ -1,5 +1,5 @@
 import { type Server, Socket } from 'node:net';
-import { parseAddress } from './address.ts';
+import { parseAddress } from '../ip.ts';
 import { errno, SyscallError } from './errno.ts';
 import { bind, close, ifIndextoname, listen, setsockopt, socket } from './libc.ts';
 import type { NetworkNamespace } from './namespace.ts';
