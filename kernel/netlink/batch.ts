@@ -28,6 +28,7 @@ export class Batch {
   #firstSequence = 0;
   #firstIndex = 0;
   #inDatagram = 0;
+  #lastStart = 0;
 
   /**
    * @param describe says in words what the message at an index is about; called only for refused ones, with the message
@@ -58,7 +59,14 @@ export class Batch {
   /** Closes the open message. */
   end(): void {
     this.writer.end();
+    this.#lastStart = this.writer.start;
     this.#inDatagram++;
+  }
+
+  /** Takes the open message back, e.g. because a value for it was wrong. The ones before stay. */
+  abandon(): void {
+    this.writer.abandon();
+    this.writer.start = this.#lastStart;
   }
 
   /**
