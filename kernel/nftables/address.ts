@@ -1,17 +1,17 @@
-import { AddressError, formatAddress, parseAddress } from '../sys/address.ts';
+import { AddressError, formatAddress, parseAddress } from '../ip.ts';
 import { bytesOf, type Hex, hexFrom } from './hex.ts';
 
 /** @throws AddressError when it is not an IPv4 address */
 export function ipv4(text: string): Hex {
   const hex = address(text);
-  if (hex.length !== 8) throw new AddressError(text, 'an IPv4 address');
+  if (hex.length !== 8) throw new AddressError('BAD_ADDRESS', 'address', text, 'an IPv4 address');
   return hex;
 }
 
 /** @throws AddressError when it is not an IPv6 address, or has a zone */
 export function ipv6(text: string): Hex {
   const hex = address(text);
-  if (hex.length !== 32) throw new AddressError(text, 'an IPv6 address');
+  if (hex.length !== 32) throw new AddressError('BAD_ADDRESS', 'address', text, 'an IPv6 address');
   return hex;
 }
 
