@@ -34,7 +34,6 @@ export class BirdDriver implements Driver {
         command: findTool('bird') ?? 'bird',
         args: ['-f', '-c', this.#path('bird.conf'), '-s', this.#path('ctl'), '-P', this.#path('pid')],
         ready: async () => (await this.#ask('show status')).includes('Daemon is up and running'),
-        leftovers: () => [],
       },
     ];
   }

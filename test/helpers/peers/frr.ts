@@ -132,12 +132,14 @@ export class FrrDriver implements Driver {
     // As another user it could not write to the folder; the group is one that its sockets must have.
     const user = ['--user', 'root', '--group', 'frrvty'];
     return {
-      command: findTool(name) ?? name,
-      args: [...user, ...files, ...sockets, '--log', 'stdout', ...more],
+      command: 'unshare',
+      args: [
+        ...['--mount', 'sh', '-c', OWN_CRASH_FOLDER, this.#path('crash')],
+        ...[findTool(name) ?? name, ...user, ...files, ...sockets, '--log', 'stdout', ...more],
+      ],
       ready: async () => (await this.#vtysh(['-d', name, '-c', 'show version'])).includes('FRRouting'),
       // It goes on without a line that it does not understand.
       refusal: (log) => /on config line.*/.exec(log)?.[0],
-      leftovers: (pid) => [`/var/tmp/frr/${name}.${pid}`],
     };
   }
 
@@ -187,6 +189,9 @@ export function frrConfiguration(description: PeerDescription): string[] {
     'exit',
   ];
 }
+
+/** A daemon of FRR keeps a folder below /var/tmp/frr, whatever its settings, and leaves it there when it is killed. */
+const OWN_CRASH_FOLDER = 'mkdir -p "$0" /var/tmp/frr && mount --bind "$0" /var/tmp/frr && exec "$@"';
 
 interface FrrNeighbour {
   readonly bgpState?: string;

@@ -37,7 +37,6 @@ export class GobgpdDriver implements Driver {
         command: findTool('gobgpd') ?? 'gobgpd',
         args: ['--config-type', 'json', '--config-file', this.#path('gobgpd.json'), ...api],
         ready: () => this.#isReady(),
-        leftovers: () => [],
       },
     ];
   }

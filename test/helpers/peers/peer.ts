@@ -37,8 +37,6 @@ export interface DaemonProcess {
   ready(): Promise<boolean>;
   /** What in the log of a process that runs says that its configuration was not taken. */
   refusal?(log: string): string | undefined;
-  /** Paths outside the temporary folder that a killed process leaves behind. */
-  leftovers(pid: number): readonly string[];
 }
 
 /**
@@ -52,7 +50,7 @@ export class Peer implements AsyncDisposable {
   /** Its configuration, sockets and process number files. */
   readonly folder: string;
   readonly #driver: Driver;
-  readonly #running: { child: ChildProcess; process: DaemonProcess; ended: Promise<unknown> }[] = [];
+  readonly #running: { child: ChildProcess; ended: Promise<unknown> }[] = [];
   #log = '';
 
   private constructor(netns: Netns, description: PeerDescription, folder: string, driver: Driver) {
@@ -178,12 +176,11 @@ export class Peer implements AsyncDisposable {
 
   /** Ends its processes, by SIGKILL when SIGTERM is not enough, and removes what they left. Twice is no error. */
   async stop(): Promise<void> {
-    for (const { child, ended, process } of this.#running.splice(0).reverse()) {
+    for (const { child, ended } of this.#running.splice(0).reverse()) {
       if (isRunning(child)) child.kill('SIGTERM');
       const deadline = setTimeout(() => child.kill('SIGKILL'), 5_000);
       await ended;
       clearTimeout(deadline);
-      for (const path of process.leftovers(child.pid!)) rmSync(path, { recursive: true, force: true });
     }
     rmSync(this.folder, { recursive: true, force: true });
   }
@@ -211,7 +208,7 @@ export class Peer implements AsyncDisposable {
       child.once('close', () => resolve());
       child.once('error', () => resolve());
     });
-    this.#running.push({ child, process, ended });
+    this.#running.push({ child, ended });
     for (const stream of [child.stdout!, child.stderr!]) {
       stream.setEncoding('utf8').on('data', (text: string) => {
         this.#log = (this.#log + text).slice(-256 * 1024);
