@@ -17,7 +17,7 @@ marker='# Mount point made by the set-up of margay. It has no effect and may be 
 trap : HUP INT TERM
 
 status=125
-[ -e "$target" ] || (umask 133 && printf '%s\n' "$marker" > "$target")
+[ -e "$target" ] || printf '%s\n' "$marker" > "$target"
 if mount --bind "$policy" "$target"; then
   "$target" margay start > /dev/null 2>&1
   if [ $? -eq 101 ]; then

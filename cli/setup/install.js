@@ -142,7 +142,7 @@ export function disableAllBut(before, etc, say) {
 }
 
 /**
- * Runs a command under guard.sh, one at a time on this machine.
+ * Runs a command under guard.sh.
  *
  * @param {string} target the policy-rc.d to cover
  * @param {string} policy what covers it
@@ -151,13 +151,28 @@ export function disableAllBut(before, etc, say) {
  * @returns {number} its exit status
  */
 export function runGuarded(target, policy, lock, command) {
-  const guard = fileURLToPath(new URL('./guard.sh', import.meta.url));
-  const done = spawnSync('flock', [lock, 'unshare', '--mount', 'sh', guard, target, policy, ...command], {
+  const [program = '', ...args] = guardedCommand(target, policy, lock, command);
+  const done = spawnSync(program, args, {
     stdio: ['ignore', 'inherit', 'inherit'],
     env: { ...process.env, PATH: systemPath(), LC_ALL: 'C.UTF-8', DEBIAN_FRONTEND: 'noninteractive' },
   });
   if (done.error !== undefined) throw done.error;
   return done.status ?? 128;
+}
+
+/**
+ * The command line for that. Only one such command runs at a time; what it starts holds the lock too, so that this
+ * also holds when the first of them is killed.
+ *
+ * @param {string} target
+ * @param {string} policy
+ * @param {string} lock
+ * @param {readonly string[]} command
+ * @returns {string[]}
+ */
+export function guardedCommand(target, policy, lock, command) {
+  const guard = fileURLToPath(new URL('./guard.sh', import.meta.url));
+  return ['flock', lock, 'unshare', '--mount', 'sh', guard, target, policy, ...command];
 }
 
 const APT_OPTIONS = [

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { newTempFolder } from '#test/helpers/owner.ts';
 import { waitFor } from '#test/helpers/wait.ts';
-import { runGuarded } from '../../cli/setup/install.js';
+import { guardedCommand, runGuarded } from '../../cli/setup/install.js';
 
 /** Stands for /usr/sbin with its policy-rc.d. */
 let folder: string;
@@ -22,8 +22,6 @@ beforeEach(() => {
 });
 
 afterEach(() => rmSync(folder, { recursive: true, force: true }));
-
-const guard = join(import.meta.dirname, '../../cli/setup/guard.sh');
 
 /** A shell command that writes what `target` answers to a file, and the answer read back. */
 const ask = () => `${target} bird start; echo $? > ${folder}/answer`;
@@ -56,8 +54,8 @@ describe('a guarded command', () => {
 
   test('is not run when the policy can not be executed', () => {
     chmodSync(policy, 0o644);
-    const args = [lock, 'unshare', '--mount', 'sh', guard, target, policy, 'touch', join(folder, 'ran')];
-    const done = spawnSync('flock', args, { encoding: 'utf8' });
+    const [program, ...args] = guardedCommand(target, policy, lock, ['touch', join(folder, 'ran')]);
+    const done = spawnSync(program!, args, { encoding: 'utf8' });
     expect(done.status).toBe(125);
     expect(done.stderr).toContain(`${policy} can not be executed`);
     expect(existsSync(join(folder, 'ran'))).toBe(false);
@@ -69,6 +67,8 @@ describe('a guarded command', () => {
     await waitFor(() => existsSync(join(folder, 'order')), { what: 'the first command' });
     const second = start(`echo second >> ${folder}/order`);
     await waitFor(() => waitsForLock(second.pid!), { what: 'the second to wait for the lock' });
+    // The lock is held by all that the first one started.
+    first.kill('SIGKILL');
     first.stdin!.end('\n');
     await Promise.all([ended(first), ended(second)]);
     expect(readFileSync(join(folder, 'order'), 'utf8')).toBe('first\nfirst\nsecond\n');
@@ -107,8 +107,8 @@ describe('a guard that gets a signal while its command runs', () => {
 
 /** Starts a shell command under the guard, with an open standard input. */
 function start(command: string): ChildProcess {
-  const args = [lock, 'unshare', '--mount', 'sh', guard, target, policy, 'sh', '-c', command];
-  return spawn('flock', args, { stdio: ['pipe', 'inherit', 'inherit'] });
+  const [program, ...args] = guardedCommand(target, policy, lock, ['sh', '-c', command]);
+  return spawn(program!, args, { stdio: ['pipe', 'inherit', 'inherit'] });
 }
 
 async function ended(child: ChildProcess): Promise<void> {

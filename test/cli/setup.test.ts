@@ -4,6 +4,7 @@ import {
   existsSync,
   lstatSync,
   mkdirSync,
+  readdirSync,
   readFileSync,
   symlinkSync,
   utimesSync,
@@ -39,16 +40,21 @@ describe('the set-up', () => {
 
   test('has nothing to do once it was done: in under a second and without a network', (ctx) => {
     using ns = createNetns();
-    const start = performance.now();
-    const done = spawnSync('nsenter', [`--net=${ns.path}`, process.execPath, main, '--check'], {
-      encoding: 'utf8',
-    });
-    const time = performance.now() - start;
+    const run = () => {
+      const start = performance.now();
+      const done = spawnSync('nsenter', [`--net=${ns.path}`, process.execPath, main, '--check'], {
+        encoding: 'utf8',
+      });
+      return { ...done, time: performance.now() - start };
+    };
+    // The best of three, as other tests run at the same time.
+    const runs = [run(), run(), run()];
+    const done = runs[0]!;
     if (done.status === 3)
       ctx.skip(`the set-up is not done in this working copy (npm run setup): ${done.stdout.trim()}`);
     expect(done.stderr).toBe('');
     expect(done.stdout).toMatch(/^set-up: nothing to do .*\n$/);
-    expect(time).toBeLessThan(1000);
+    expect(Math.min(...runs.map(({ time }) => time))).toBeLessThan(1000);
   });
 });
 
@@ -104,7 +110,7 @@ describe('a C program', () => {
     expect(done.status).not.toBe(0);
     expect(done.stderr).toMatch(/hello\.c:1:.*unused variable/);
     expect(done.stderr).toContain('build/deep/hello could not be built: gcc failed (status 1). Its messages');
-    expect(existsSync(join(root, program.output))).toBe(false);
+    expect(readdirSync(join(root, 'build/deep'))).toEqual([]);
   });
 });
 
@@ -140,6 +146,14 @@ describe('npm ci', () => {
       /npm ci failed \(status 7\).*Run this command again/,
     );
     expect(existsSync(stampPath(root))).toBe(false);
+  });
+
+  test('gets the link to its Node that npm 9 does not make', () => {
+    const folder = `node_modules/node-${process.platform}-${process.arch}/bin`;
+    withNpm(`require('fs').mkdirSync('${folder}', { recursive: true });
+      require('fs').writeFileSync('${folder}/node', '#!/bin/sh\\necho v24.0.0\\n', { mode: 0o755 });`);
+    installModules(root, 'hash', silent);
+    expect(spawnSync(projectNode(root), { encoding: 'utf8' }).stdout).toBe('v24.0.0\n');
   });
 
   test('that brings a Node which does not run here is an error', () => {
