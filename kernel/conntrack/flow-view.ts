@@ -55,9 +55,14 @@ export class FlowView {
   /** Moves to a message of type IPCTNL_MSG_CT_NEW or IPCTNL_MSG_CT_DELETE. */
   read(message: Message): this {
     const { bytes, view, start, end } = message;
+    return this.readAttributes(bytes, view, bytes[start] === 10 ? 6 : 4, start + c.NFGENMSG, end);
+  }
+
+  /** Moves to the attributes of a flow inside another message. */
+  readAttributes(bytes: Uint8Array, view: DataView, family: 4 | 6, start: number, end: number): this {
     this.bytes = bytes;
     this.view = view;
-    this.family = bytes[start] === 10 ? 6 : 4;
+    this.family = family;
     this.addressSize = this.family === 6 ? 16 : 4;
     this.zone = 0;
     this.id = 0;
@@ -71,7 +76,7 @@ export class FlowView {
     this.#started = 0n;
     this.#stopped = 0n;
     this.#helper = '';
-    let at = start + c.NFGENMSG;
+    let at = start;
     while (at + 4 <= end) {
       const size = view.getUint16(at, true);
       if (size < 4 || at + size > end) break;
