@@ -16,12 +16,14 @@ export type Connection = {
   sentCapabilities: boolean;
   /** Set with the OPEN of the neighbour. */
   negotiated: Negotiated | undefined;
+  /** The KEEPALIVE that makes it a session is there, but a collision is likely to end it: see `Fsm`. */
+  confirmed: boolean;
   /** A KEEPALIVE is due early, to see whether the neighbour still knows this connection. */
   probing: boolean;
 };
 
 export function newConnection(side: Side, phase: Phase): Connection {
-  return { side, phase, sentCapabilities: false, negotiated: undefined, probing: false };
+  return { side, phase, sentCapabilities: false, negotiated: undefined, confirmed: false, probing: false };
 }
 
 /** Of two connections the one that has come further. */

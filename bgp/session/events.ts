@@ -19,8 +19,8 @@ export type Side = 'outgoing' | 'incoming';
 
 /** Timers of a neighbour as a whole. `stable` ends the growing of the idle hold time; `restart` follows a limit. */
 export type NeighborTimer = 'connectRetry' | 'idleHold' | 'restart' | 'stable';
-/** Timers that each connection has for itself. */
-export type ConnectionTimer = 'delayOpen' | 'hold' | 'keepalive' | 'sendHold';
+/** Timers that each connection has for itself. `collision` bounds the wait for the OPEN on the other connection. */
+export type ConnectionTimer = 'delayOpen' | 'hold' | 'keepalive' | 'sendHold' | 'collision';
 
 export type Input =
   /** ManualStart and AutomaticStart (1, 3 to 7): whether passive or damped is a setting. */
@@ -31,7 +31,7 @@ export type Input =
   | { readonly type: 'automaticStop'; readonly notification: Notification; readonly restart: Restart }
   /** Closes what is there and starts again at once, out of an idle hold or a limit too. Nothing if stopped. */
   | { readonly type: 'reset'; readonly notification: Notification }
-  /** ConnectRetryTimer_Expires (9), IdleHoldTimer_Expires (13), and the two timers that the RFC does not have. */
+  /** ConnectRetryTimer_Expires (9), IdleHoldTimer_Expires (13), and timers that the RFC does not have. */
   | { readonly type: 'timer'; readonly timer: NeighborTimer }
   /** HoldTimer_Expires (10), KeepaliveTimer_Expires (11), DelayOpenTimer_Expires (12), SendHoldTimer_Expires (29). */
   | { readonly type: 'timer'; readonly timer: ConnectionTimer; readonly side: Side }

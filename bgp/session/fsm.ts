@@ -29,6 +29,7 @@ import type { Open } from '#bgp/wire/open.ts';
 import { Actions } from './actions.ts';
 import { survivor } from './collision.ts';
 import { type Connection, furthest, isOpen, newConnection, stateOf } from './connection.ts';
+import { Damping } from './damping.ts';
 import type {
   ConnectionTimer,
   Failure,
@@ -46,6 +47,8 @@ import type { SessionSettings } from './settings.ts';
 export const LARGE_HOLD_MS = 240_000;
 /** Least time of the send hold timer: RFC 9687 section 5. */
 export const MIN_SEND_HOLD_MS = 480_000;
+/** How long a connection that is about to lose a collision is kept from being a session. */
+export const COLLISION_WAIT_MS = 1000;
 
 /** Why a neighbour is Idle: never started, stopped by an operator, waiting out a failure, or kept down by a limit. */
 export type IdleReason = 'new' | 'stopped' | 'hold' | 'limit';
@@ -59,10 +62,7 @@ export class Fsm {
   #idle: IdleReason | undefined = 'new';
   #outgoing: Connection | undefined;
   #incoming: Connection | undefined;
-  /** How often the idle hold time has doubled; starts over when a session was stable. */
-  #doublings = 0;
-  /** The last session lasted: its end is not an oscillation, the next start need not wait. */
-  #wasStable = false;
+  readonly #damping = new Damping();
   /** RFC 5492 section 3: the neighbour answered our capabilities with Unsupported Optional Parameter. */
   #withoutCapabilities = false;
 
@@ -170,7 +170,7 @@ export class Fsm {
         this.#onNotification(connection, input.notification);
         break;
       case 'keepalive':
-        if (connection.phase === 'openConfirm') this.#establish(connection);
+        if (connection.phase === 'openConfirm' && !connection.confirmed) this.#onConfirmation(connection);
         else this.#onSessionMessage(connection, 'KEEPALIVE');
         break;
       case 'update':
@@ -203,8 +203,7 @@ export class Fsm {
         this.#start();
         break;
       case 'stable':
-        this.#wasStable = true;
-        this.#doublings = 0;
+        this.#damping.stable();
         break;
     }
   }
@@ -222,6 +221,9 @@ export class Fsm {
       case 'keepalive':
         this.#actions.send(side, { type: 'keepalive' });
         this.#startKeepalive(connection);
+        break;
+      case 'collision':
+        this.#establish(connection);
         break;
       case 'sendHold':
         // Nothing can be sent any more, so no NOTIFICATION either: RFC 9687 section 4.3.
@@ -274,7 +276,7 @@ export class Fsm {
   #onStart(): void {
     if (this.#idle === undefined) return;
     this.connectRetryCounter = 0;
-    this.#doublings = 0;
+    this.#damping.clear();
     this.#withoutCapabilities = false;
     this.#start();
   }
@@ -382,22 +384,47 @@ export class Fsm {
       return true;
     }
     const keepEstablished = other.phase === 'established' && !this.#settings.collisionDetectEstablished;
-    const local = { identifier: this.#settings.identifier, as: this.#settings.localAs };
-    const keep = keepEstablished
-      ? other.side
-      : survivor(local, { identifier: remote.peerIdentifier, as: remote.peerAs });
+    const keep = keepEstablished ? other.side : this.#keepOf(remote);
     this.#dump(keep === connection.side ? other : connection);
     return keep === connection.side;
   }
 
+  /**
+   * The KEEPALIVE that answers our OPEN. If there is another connection, on which only the OPEN of the neighbour is missing, and
+   * which would win the collision then, the neighbour may be just about to close this one because our OPEN on the other has
+   * reached it first. Were this one a session now, and the other closed for it, both would be gone. So it waits for a moment:
+   * for that OPEN, for the end of the other connection, or for any message that only comes in Established.
+   */
+  #onConfirmation(connection: Connection): void {
+    if (
+      this.#otherOf(connection)?.phase !== 'openSent' ||
+      this.#keepOf(connection.negotiated!) === connection.side
+    ) {
+      this.#establish(connection);
+      return;
+    }
+    connection.confirmed = true;
+    this.#actions.startConnectionTimer(connection.side, 'collision', COLLISION_WAIT_MS);
+  }
+
+  /** The side that a collision with this speaker leaves. */
+  #keepOf(remote: Negotiated): Side {
+    return survivor(
+      { identifier: this.#settings.identifier, as: this.#settings.localAs },
+      { identifier: remote.peerIdentifier, as: remote.peerAs },
+    );
+  }
+
   #establish(connection: Connection): void {
     const { side } = connection;
+    this.#actions.stopConnectionTimer(side, 'collision');
     const negotiated = connection.negotiated!;
     const other = this.#otherOf(connection);
     if (other !== undefined && !(this.#settings.collisionDetectEstablished && other.phase === 'openSent')) {
       this.#dump(other);
     }
     connection.phase = 'established';
+    this.#damping.begin();
     if (negotiated.holdTime > 0) {
       this.#restartHold(connection);
       this.#startSendHold(connection);
@@ -409,6 +436,8 @@ export class Fsm {
   }
 
   #onSessionMessage(connection: Connection, message: string): void {
+    // Whoever speaks like this has the session already.
+    if (connection.confirmed && connection.phase === 'openConfirm') this.#establish(connection);
     if (connection.phase === 'established') this.#restartHold(connection);
     else this.#unexpected(connection, message);
   }
@@ -423,6 +452,7 @@ export class Fsm {
     }
     if (isOpen(connection)) this.connectRetryCounter++;
     this.#close(connection, failure);
+    this.#settle();
     // Active: keep listening, and try again after the full time.
     this.#actions.stopTimer('connectRetry');
   }
@@ -473,11 +503,18 @@ export class Fsm {
   #end(connection: Connection, failure: Failure): void {
     const { phase } = connection;
     this.#close(connection, failure);
+    this.#settle();
     const other = this.#furthest();
     if (other !== undefined && isOpen(other)) return;
     if (other !== undefined) this.#close(other);
     if (phase === 'established' || !isVersionError(failure)) this.connectRetryCounter++;
     this.#comeBack('hold');
+  }
+
+  /** A connection that waited for the end of the other one need not wait any more. */
+  #settle(): void {
+    const connection = this.#furthest();
+    if (connection?.phase === 'openConfirm' && connection.confirmed) this.#establish(connection);
   }
 
   /** The loser of a collision. The neighbour as a whole goes on with the other connection. */
@@ -522,26 +559,20 @@ export class Fsm {
   // Idle
 
   #comeBack(restart: Restart): void {
-    const { idleHoldMs, idleHoldMaxMs, damp } = this.#settings;
     if (restart === 'never') {
       this.#enterIdle('limit');
     } else if (typeof restart === 'object') {
       this.#enterIdle('limit');
       this.#actions.startTimer('restart', restart.afterMs);
-    } else if (restart === 'now' || this.#wasStable) {
-      this.#enterIdle('hold');
-      this.#actions.startTimer('idleHold', 0);
     } else {
-      const ms = Math.min(idleHoldMaxMs, idleHoldMs * 2 ** this.#doublings);
-      if (damp && ms < idleHoldMaxMs) this.#doublings++;
       this.#enterIdle('hold');
+      const ms = restart === 'now' ? 0 : this.#damping.wait(this.#settings);
       this.#actions.startTimer('idleHold', this.#actions.jitter(ms));
     }
   }
 
   #enterIdle(reason: IdleReason): void {
     this.#idle = reason;
-    this.#wasStable = false;
     this.#actions.stopTimer('idleHold');
     this.#actions.stopTimer('restart');
   }
@@ -565,7 +596,13 @@ type ConnectionInput = Exclude<
   { type: 'start' | 'stop' | 'automaticStop' | 'reset' | 'timer' | 'incoming' | 'connected' }
 >;
 
-const CONNECTION_TIMERS: readonly ConnectionTimer[] = ['delayOpen', 'hold', 'keepalive', 'sendHold'];
+const CONNECTION_TIMERS: readonly ConnectionTimer[] = [
+  'delayOpen',
+  'hold',
+  'keepalive',
+  'sendHold',
+  'collision',
+];
 
 const MESSAGE_NAME = {
   header: 'header',

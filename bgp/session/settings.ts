@@ -2,6 +2,7 @@
  * What a session needs to know of the configuration of its neighbour and of this speaker.
  */
 
+import type { PeerConfig } from '#bgp/config/model.ts';
 import type { Family } from '#bgp/wire/constants.ts';
 
 /** AS numbers from `first` to `last`, both included. */
@@ -43,6 +44,33 @@ export type SessionSettings = {
   /** Let a new connection of the neighbour take the place of an Established one: RFC 4271 section 8.1.1. */
   readonly collisionDetectEstablished: boolean;
 };
+
+/** A session that lasted so long was a good one, in ms. */
+const STABLE_MS = 30_000;
+
+/** What the session of a neighbour is to be like. */
+export function settingsOf(peer: PeerConfig, routerId: number): SessionSettings {
+  const { timers } = peer;
+  return {
+    localAs: peer.localAs,
+    identifier: routerId,
+    peerAs: peer.remoteAs,
+    families: peer.families.map(({ family }) => family),
+    extendedMessages: peer.extendedMessages,
+    enhancedRefresh: peer.enhancedRefresh,
+    holdTime: timers.hold,
+    keepalive: timers.keepalive,
+    sendHold: timers.sendHold,
+    connectRetryMs: timers.connectRetry * 1000,
+    delayOpenMs: timers.delayOpen * 1000,
+    idleHoldMs: timers.idleHold * 1000,
+    idleHoldMaxMs: timers.idleHoldMax * 1000,
+    damp: true,
+    stableMs: STABLE_MS,
+    passive: peer.passive,
+    collisionDetectEstablished: false,
+  };
+}
 
 /** Whether `as` is in one of the ranges. */
 export function containsAs(ranges: readonly AsRange[], as: number): boolean {

@@ -88,13 +88,57 @@ describe('a collision', () => {
     expect(fsm.connectionState('outgoing')).toBeUndefined();
   });
 
-  it('ends with the connection that is Established first', () => {
+  it('ends with the connection that is Established first, if it is the one to keep', () => {
     const fsm = machine();
     collide(fsm);
-    const outputs = steps(fsm, open('outgoing', HIGHER), { type: 'keepalive', side: 'outgoing' });
+    const outputs = steps(fsm, open('outgoing', LOWER), { type: 'keepalive', side: 'outgoing' });
     expect(fsm.established).toBe('outgoing');
     expect(closed(outputs)).toEqual(['incoming']);
     expect(notifications(outputs)).toEqual(['incoming 6/7']);
+  });
+
+  describe('that the connection would lose which is confirmed first', () => {
+    /** The neighbour is dominant: its own connection is to be kept, and ours has its KEEPALIVE already. */
+    function confirmed(): Fsm {
+      const fsm = machine();
+      collide(fsm);
+      steps(fsm, open('outgoing', HIGHER), { type: 'keepalive', side: 'outgoing' });
+      expect(fsm.state).toBe('OpenConfirm');
+      expect(fsm.runningTimers).toContain('outgoing collision');
+      return fsm;
+    }
+
+    it('waits for the OPEN on the other one', () => {
+      const fsm = confirmed();
+      expect(notifications(steps(fsm, open('incoming', HIGHER)))).toEqual(['outgoing 6/7']);
+      steps(fsm, { type: 'keepalive', side: 'incoming' });
+      expect(fsm.established).toBe('incoming');
+    });
+
+    it.each<[string, Input]>([
+      ['the other one is closed', { type: 'lost', side: 'incoming', error: 'closed' }],
+      [
+        'the other one is given up',
+        { type: 'notification', side: 'incoming', notification: notification(6, 7) },
+      ],
+      ['an UPDATE comes', { type: 'update', side: 'outgoing' }],
+      ['another KEEPALIVE comes', { type: 'keepalive', side: 'outgoing' }],
+      ['it has waited long enough', { type: 'timer', timer: 'collision', side: 'outgoing' }],
+    ])('goes on when %s', (_what, input) => {
+      const fsm = confirmed();
+      const outputs = steps(fsm, input);
+      expect(fsm.established).toBe('outgoing');
+      expect(fsm.connectionState('incoming')).toBeUndefined();
+      expect(outputs.filter((output) => output.do === 'up')).toHaveLength(1);
+      expect(fsm.runningTimers).not.toContain('outgoing collision');
+    });
+
+    it('ends like any other when all is stopped', () => {
+      const fsm = confirmed();
+      const outputs = steps(fsm, { type: 'stop', notification: notification(6, 2) });
+      expect(outputs.some((output) => output.do === 'up')).toBe(false);
+      expect(fsm.runningTimers.size).toBe(0);
+    });
   });
 
   it('goes on with the other connection when the neighbour closes one', () => {
