@@ -61,7 +61,7 @@ export class Nftables implements Disposable {
     return new Nftables(NetlinkSocket.open(NETLINK_NETFILTER, namespace));
   }
 
-  /** The number that the kernel knows this connection by; events say who caused them by it (watch.ts). */
+  /** The number that the kernel knows this connection by; a monitor tells its own transactions by it (monitor.ts). */
   get port(): number {
     return this.#socket.port;
   }

@@ -140,14 +140,26 @@ class Reader {
     );
   }
 
+  /**
+   * The kernel walks a hash table by counting its elements, anew for each part of an answer. While the table grows, which
+   * it does in the background after a transaction, an element may come twice, and another not at all in its place.
+   */
   #elements(taken: TakenSet): Element[] {
+    for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
+      const elements = pairElements(taken.definition!, this.#wireElements(taken.name));
+      if (!hasRepeats(elements)) return elements;
+    }
+    throw new UnstableDumpError(`set ${this.#table.family} ${this.#table.name} ${taken.name}`, ATTEMPTS);
+  }
+
+  #wireElements(set: string): WireElement[] {
     const found: WireElement[] = [];
     this.#socket.dump(
-      `set ${this.#table.family} ${this.#table.name} ${taken.name}`,
+      `set ${this.#table.family} ${this.#table.name} ${set}`,
       nft.NFT_MSG_GETSETELEM,
       (writer) => {
         putHeader(writer, families.number(this.#table.family));
-        putElementsRef(writer, this.#table, taken.name);
+        putElementsRef(writer, this.#table, set);
       },
       {
         restart: () => {
@@ -156,12 +168,17 @@ class Reader {
         message: (message) => takeElements(message, found),
       },
     );
-    return pairElements(taken.definition!, found);
+    return found;
   }
 
   #isOurs(table: TableRef): boolean {
     return table.family === this.#table.family && table.name === this.#table.name;
   }
+}
+
+/** Whether a key stands twice in sorted elements. */
+function hasRepeats(elements: readonly Element[]): boolean {
+  return elements.some((element, i) => i > 0 && element.key === elements[i - 1]!.key);
 }
 
 /** Puts a rule's own sets where their names stand. */

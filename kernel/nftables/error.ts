@@ -59,9 +59,12 @@ export class TransactionError extends Error {
   readonly errno: number;
   readonly failures: readonly OperationFailure[];
 
-  constructor(error: NetlinkError, failures: readonly OperationFailure[]) {
-    const more = failures.length > 1 ? ` (and ${failures.length - 1} more)` : '';
-    super(`nftables transaction refused: ${error.message}${more}`, { cause: error });
+  constructor(
+    error: NetlinkError,
+    failures: readonly OperationFailure[],
+    message = refusalText(error, failures),
+  ) {
+    super(message, { cause: error });
     this.code = error.code;
     this.errno = error.errno;
     this.failures = failures;
@@ -78,19 +81,24 @@ export class GenerationMovedError extends TransactionError {
   readonly expected: number;
 
   constructor(expected: number, error: NetlinkError) {
-    super(error, []);
+    super(error, [], `nftables transaction refused: the ruleset's generation is no longer ${expected}`);
     this.expected = expected;
   }
 }
 
-/** A table changed under each of the attempts to read it whole. */
+/** A table or set changed under each of the attempts to read it whole. */
 export class UnstableDumpError extends Error {
   override readonly name = 'UnstableDumpError';
   readonly code = 'NFT_UNSTABLE';
   readonly object: string;
 
   constructor(object: string, attempts: number) {
-    super(`${object}: the ruleset changed during each of ${attempts} dumps`);
+    super(`${object}: changed during each of ${attempts} dumps`);
     this.object = object;
   }
+}
+
+function refusalText(error: NetlinkError, failures: readonly OperationFailure[]): string {
+  const more = failures.length > 1 ? ` (and ${failures.length - 1} more)` : '';
+  return `nftables transaction refused: ${error.message}${more}`;
 }

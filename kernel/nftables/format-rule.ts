@@ -1,16 +1,15 @@
 import { type DataTypeName, dataType, typeBytes } from './datatype.ts';
 import type { CmpExpression } from './expression/cmp.ts';
 import type { Expression } from './expression/expression.ts';
-import type { LogExpression } from './expression/log.ts';
 import type { MasqueradeExpression } from './expression/masquerade.ts';
-import type { NatExpression, NatFlags } from './expression/nat.ts';
+import type { NatExpression } from './expression/nat.ts';
 import type { RedirectExpression } from './expression/redirect.ts';
 import { ICMPX, type RejectExpression } from './expression/reject.ts';
-import type { StatefulExpression } from './expression/stateful.ts';
 import type { Field } from './field.ts';
 import * as fields from './field.ts';
+import { formatDuration, formatLog, formatStateful, natFlags, setText } from './format-statement.ts';
 import { type Hex, not, numberOf, or, prefixLength, reverseBytes } from './hex.ts';
-import { formatData, formatInterval, formatKey, formatVerdict } from './key.ts';
+import { formatInterval, formatVerdict } from './key.ts';
 import type { AnonymousSet, Family, Rule } from './model.ts';
 import { type Register, registerWords } from './register.ts';
 import { formatValue } from './value.ts';
@@ -61,6 +60,17 @@ class Printer {
 
   /** Returns how many of the following expressions it took too. */
   print(e: Expression, next: Expression | undefined): number {
+    try {
+      return this.#print(e, next);
+    } catch (error) {
+      // A value that its field can not have.
+      if (!(error instanceof RangeError)) throw error;
+      this.#say(`<${e.kind}>`);
+      return 0;
+    }
+  }
+
+  #print(e: Expression, next: Expression | undefined): number {
     switch (e.kind) {
       case 'cmp':
         return this.#cmp(e, next);
@@ -197,24 +207,25 @@ class Printer {
 
   #nat(e: NatExpression): string {
     const operand = e.address === undefined ? undefined : this.#at(e.address);
-    const mapped = operand !== undefined && operand.value === undefined;
-    const name: DataTypeName = e.family === 'ip6' ? 'ipv6_addr' : 'ipv4_addr';
+    const fromMap = operand !== undefined && operand.value === undefined;
     if (this.#family === 'inet') this.#imply('nfproto');
-    const family = this.#family === e.family && !(mapped && e.port !== undefined) ? '' : ` ${e.family}`;
-    if (operand === undefined) return `${e.type}${family} to${this.#ports(e)}${natFlags(e)}`;
-    if (mapped) return `${e.type}${family} to ${operand.text}${natFlags(e)}`;
-    const last = e.addressEnd === undefined ? operand.value! : this.#at(e.addressEnd).value!;
-    const first = formatValue(name, operand.value!);
-    const bracket = e.family === 'ip6' && e.port !== undefined;
-    const address = last === operand.value ? first : `${first}-${formatValue(name, last)}`;
+    const family = this.#family === e.family && !(fromMap && e.port !== undefined) ? '' : ` ${e.family}`;
+    const flags = natFlags(e);
+    if (operand === undefined) return `${e.type}${family} to${this.#ports(e)}${flags}`;
+    if (fromMap) return `${e.type}${family} to ${operand.text}${flags}`;
+    const first = this.#constant(e.address!);
+    const last = e.addressEnd === undefined ? first : this.#constant(e.addressEnd);
+    const name: DataTypeName = e.family === 'ip6' ? 'ipv6_addr' : 'ipv4_addr';
+    const range = first === last ? '' : `-${formatValue(name, last)}`;
+    const address = `${formatValue(name, first)}${range}`;
     const port = this.#ports(e).replace(' to ', '');
-    return `${e.type}${family} to ${bracket ? `[${address}]` : address}${port}${natFlags(e)}`;
+    return `${e.type}${family} to ${e.family === 'ip6' && port !== '' ? `[${address}]` : address}${port}${flags}`;
   }
 
   #ports(e: NatExpression | MasqueradeExpression | RedirectExpression): string {
     if (e.port === undefined) return '';
-    const first = this.#at(e.port).value ?? '';
-    const last = e.portEnd === undefined ? first : (this.#at(e.portEnd).value ?? '');
+    const first = this.#constant(e.port);
+    const last = e.portEnd === undefined ? first : this.#constant(e.portEnd);
     return ` to :${formatInterval('inet_service', first, last)}`;
   }
 
@@ -319,6 +330,13 @@ class Printer {
     return true;
   }
 
+  /** The value that an immediate put into a register. */
+  #constant(register: Register): Hex {
+    const { value } = this.#at(register);
+    if (value === undefined) throw new RangeError(`register ${register}: found no constant`);
+    return value;
+  }
+
   #at(register: Register): Operand {
     return this.#registers.get(register) ?? { text: '<empty>', bytes: 4 };
   }
@@ -326,56 +344,6 @@ class Printer {
   #say(text: string): void {
     if (text !== '') this.#out.push(text);
   }
-}
-
-/** A named set, or the elements of one that has no name. */
-export function setText(set: string | AnonymousSet): string {
-  if (typeof set === 'string') return `@${set}`;
-  const elements = set.elements.map((element) => {
-    const key = formatKey(set, element);
-    if (element.object !== undefined) return `${key} : "${element.object}"`;
-    return element.value === undefined ? key : `${key} : ${formatData(set, element.value)}`;
-  });
-  return `{ ${elements.join(', ')} }`;
-}
-
-/** A counter, limit, quota or last. */
-export function formatStateful(e: StatefulExpression): string {
-  switch (e.kind) {
-    case 'counter':
-      return `counter packets ${e.packets} bytes ${e.bytes}`;
-    case 'limit': {
-      const over = e.over ? 'over ' : '';
-      if (e.of === 'packets') {
-        return `limit rate ${over}${e.rate}/${e.per}${e.burst === 5 || e.burst === 0 ? '' : ` burst ${e.burst} packets`}`;
-      }
-      return `limit rate ${over}${formatBytes(e.rate)}/${e.per}${e.burst === 0 ? '' : ` burst ${formatBytes(e.burst)}`}`;
-    }
-    case 'quota': {
-      const used = e.consumed ? ` used ${formatBytes(e.consumed)}` : '';
-      return `quota ${e.over ? 'over ' : ''}${formatBytes(e.bytes)}${used}`;
-    }
-    case 'last':
-      return e.ago === undefined ? 'last used never' : `last used ${formatDuration(e.ago)}`;
-  }
-}
-
-/** Milliseconds as nft prints them: `1h30m`. */
-export function formatDuration(ms: number): string {
-  if (ms === 0) return '0s';
-  let rest = ms;
-  let text = '';
-  for (const [unit, size] of [
-    ['d', 86_400_000],
-    ['h', 3_600_000],
-    ['m', 60_000],
-    ['s', 1000],
-    ['ms', 1],
-  ] as const) {
-    if (rest >= size) text += `${Math.floor(rest / size)}${unit}`;
-    rest %= size;
-  }
-  return text;
 }
 
 const payloadFields: readonly Field[] = [
@@ -448,6 +416,7 @@ function formatNumber(hex: Hex, operand: Operand): string {
   const host =
     operand.field?.order === 'host' ||
     (operand.field?.order === undefined && operand.field?.type === 'integer');
+  if (hex === '') throw new RangeError('number: found no bytes');
   const number = BigInt(`0x${host && !operand.swapped ? reverseBytes(hex) : hex}`);
   return operand.text.startsWith('@') ? `0x${number.toString(16)}` : number.toString();
 }
@@ -463,35 +432,4 @@ function exthdrName(e: { readonly of: string; readonly type: number; readonly of
     return `exthdr ${names[e.type] ?? e.type}`;
   }
   return `${e.of} option @${e.type},${e.offset * 8}`;
-}
-
-function natFlags(flags: NatFlags): string {
-  const names = [
-    flags.random ? 'random' : '',
-    flags.fullyRandom ? 'fully-random' : '',
-    flags.persistent ? 'persistent' : '',
-  ].filter((name) => name !== '');
-  return names.length > 0 ? ` ${names.join(',')}` : '';
-}
-
-function formatLog(e: LogExpression): string {
-  const parts = ['log'];
-  if (e.prefix !== undefined) parts.push(`prefix "${e.prefix}"`);
-  if (e.group !== undefined) parts.push(`group ${e.group}`);
-  if (e.snaplen !== undefined) parts.push(`snaplen ${e.snaplen}`);
-  if (e.queueThreshold !== undefined) parts.push(`queue-threshold ${e.queueThreshold}`);
-  if (e.level !== undefined) parts.push(`level ${e.level}`);
-  if (e.flags === 0x2f) parts.push('flags all');
-  else if (e.flags !== undefined) parts.push(`flags ${e.flags}`);
-  return parts.join(' ');
-}
-
-function formatBytes(bytes: number): string {
-  const units = ['bytes', 'kbytes', 'mbytes', 'gbytes'];
-  let unit = 0;
-  while (bytes > 0 && bytes % 1024 === 0 && unit < units.length - 1) {
-    bytes /= 1024;
-    unit++;
-  }
-  return `${bytes} ${units[unit]}`;
 }

@@ -16,6 +16,7 @@ const EXPR_PAYLOAD = 7;
 const EXPR_META = 9;
 const EXPR_CT = 12;
 const EXPR_CONCAT = 13;
+const NO_DIRECTION = 0xffffffff;
 
 // enum nftnl_udata_set_typeof_types
 const TYPEOF_EXPR = 0;
@@ -29,7 +30,8 @@ const payload = (header: number, index: number): Hex =>
   field(EXPR_PAYLOAD, number(0, header) + number(1, index));
 const meta = (key: Parameters<typeof metaKeys.number>[0]): Hex =>
   field(EXPR_META, number(0, metaKeys.number(key)));
-const ct = (key: Parameters<typeof ctKeys.number>[0]): Hex => field(EXPR_CT, number(0, ctKeys.number(key)));
+const ct = (key: Parameters<typeof ctKeys.number>[0]): Hex =>
+  field(EXPR_CT, number(0, ctKeys.number(key)) + number(1, NO_DIRECTION));
 
 const FIELDS = {
   'udp sport': payload(6, 1),

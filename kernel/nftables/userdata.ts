@@ -63,15 +63,15 @@ export function putSetData(
   const number = (field: number, value: number): Hex => tlv(field, hexHostNumber(value, 4));
   const isMap = set.value !== undefined || set.object !== undefined;
   let hex = number(KEY_BYTE_ORDER, byteOrder(set.key));
-  if (isMap) {
-    hex += number(DATA_BYTE_ORDER, Array.isArray(set.value) ? byteOrder(set.value) : ORDER_NONE);
-  }
+  const value = set.value === 'verdict' ? [] : set.value;
+  if (value) hex += number(DATA_BYTE_ORDER, byteOrder(value));
   if (set.autoMerge) hex += number(MERGE_ELEMENTS, 1);
   if (set.typeof) {
     hex += tlv(KEY_TYPEOF, typeofHex(set.typeof.key));
     if (set.typeof.value) hex += tlv(DATA_TYPEOF, typeofHex(set.typeof.value));
-  } else if (set.key.length > 1) {
-    hex += tlv(KEY_TYPEOF, concatenationHex);
+  } else {
+    if (set.key.length > 1) hex += tlv(KEY_TYPEOF, concatenationHex);
+    if (value && value.length > 1) hex += tlv(DATA_TYPEOF, concatenationHex);
   }
   if (isMap) hex += number(DATA_INTERVAL, 0);
   if (set.comment !== undefined) hex += tlv(SET_COMMENT, text(set.comment));

@@ -12,8 +12,9 @@ export interface CounterExpression {
   readonly bytes: number;
 }
 
-export function encodeCounter(writer: MessageWriter, expression: CounterExpression): void {
-  if (expression.bytes === 0 && expression.packets === 0) return;
+/** Like nft leaves out the zeros that the kernel starts from, but not in an object. */
+export function encodeCounter(writer: MessageWriter, expression: CounterExpression, isObject: boolean): void {
+  if (expression.bytes === 0 && expression.packets === 0 && !isObject) return;
   writer.be64(BYTES, BigInt(expression.bytes));
   writer.be64(PACKETS, BigInt(expression.packets));
 }

@@ -88,7 +88,7 @@ const kinds: { readonly [K in Known['kind']]: readonly [string, Encode<Extract<K
   bitwise: ['bitwise', encodeBitwise],
   byteorder: ['byteorder', encodeByteorder],
   cmp: ['cmp', encodeCmp],
-  counter: ['counter', encodeStateful],
+  counter: ['counter', putStateful],
   ct: ['ct', encodeCt],
   'ct set': ['ct', encodeCt],
   dynset: ['dynset', encodeDynset],
@@ -97,8 +97,8 @@ const kinds: { readonly [K in Known['kind']]: readonly [string, Encode<Extract<K
   fib: ['fib', encodeFib],
   immediate: ['immediate', encodeImmediate],
   jhash: ['hash', encodeHash],
-  last: ['last', encodeStateful],
-  limit: ['limit', encodeStateful],
+  last: ['last', putStateful],
+  limit: ['limit', putStateful],
   log: ['log', encodeLog],
   lookup: ['lookup', encodeLookup],
   masquerade: ['masq', encodeMasquerade],
@@ -111,7 +111,7 @@ const kinds: { readonly [K in Known['kind']]: readonly [string, Encode<Extract<K
   'objref map': ['objref', encodeObjref],
   payload: ['payload', encodePayload],
   'payload set': ['payload', encodePayload],
-  quota: ['quota', encodeStateful],
+  quota: ['quota', putStateful],
   range: ['range', encodeRange],
   redirect: ['redir', encodeRedirect],
   reject: ['reject', encodeReject],
@@ -209,4 +209,8 @@ function decodeExpression(): Expression {
     }
   }
   return unknownExpression(name, frame.bytes, start, end);
+}
+
+function putStateful(writer: MessageWriter, e: StatefulExpression): void {
+  encodeStateful(writer, e);
 }

@@ -20,10 +20,10 @@ const frame = new Attributes(NFTA_EXPR_DATA);
 const attributes = new Attributes(8);
 
 /** Writes the attributes of an expression, without what is around it. Its kind is also its name in the kernel. */
-export function encodeStateful(writer: MessageWriter, e: StatefulExpression): void {
+export function encodeStateful(writer: MessageWriter, e: StatefulExpression, isObject = false): void {
   switch (e.kind) {
     case 'counter':
-      encodeCounter(writer, e);
+      encodeCounter(writer, e, isObject);
       break;
     case 'limit':
       encodeLimit(writer, e);

@@ -17,18 +17,28 @@ export function familyOf(message: Message): Family {
   return families.name(message.view.getUint8(message.start));
 }
 
-/** Indexes a message's attributes for `read`, and tells by a DecodeError what could not be read. */
+/** Indexes the attributes of a message about a family's objects for `read`; a DecodeError tells what can not be read. */
 export function decode<T>(
   object: string,
   maxAttribute: number,
   message: Message,
   read: (attributes: Attributes, family: Family) => T,
 ): T {
+  return decodeAttributes(object, maxAttribute, message, (attributes) => read(attributes, familyOf(message)));
+}
+
+/** The same for a message that is about no family. */
+export function decodeAttributes<T>(
+  object: string,
+  maxAttribute: number,
+  message: Message,
+  read: (attributes: Attributes) => T,
+): T {
   try {
     if (message.end - message.start < NFGENMSG) throw new RangeError('message cut short');
     const attributes = new Attributes(maxAttribute);
     attributes.parse(message.bytes, message.view, message.start + NFGENMSG, message.end);
-    return read(attributes, familyOf(message));
+    return read(attributes);
   } catch (error) {
     if (error instanceof RangeError) throw new DecodeError(object, error);
     throw error;

@@ -20,7 +20,7 @@ export function putObject(writer: MessageWriter, table: TableRef, object: Statef
   putObjectRef(writer, table, object.kind, object.name);
   putComment(writer, USERDATA, object.comment);
   const data = writer.nest(DATA);
-  encodeStateful(writer, object);
+  encodeStateful(writer, object, true);
   writer.nestEnd(data);
 }
 
