@@ -73,6 +73,11 @@ export class NetSet {
     return (word << 5) + lowestBit(words[word]!);
   }
 
+  /** In order. Where speed counts, `next` is the way. */
+  *[Symbol.iterator](): Generator<number> {
+    for (let net = this.next(0); net !== -1; net = this.next(net + 1)) yield net;
+  }
+
   clear(): void {
     this.#words.fill(0);
     this.#summary.fill(0);

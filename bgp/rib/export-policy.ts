@@ -1,0 +1,394 @@
+/**
+ * From attributes in use to attributes as sent: who gets a route at all, export filters, and what RFC 4271 and RFC 4456 have a
+ * speaker rewrite on the way out.
+ *
+ * Neighbours with the same rules share one policy and so the encoded form of everything. What it answers is kept per attribute
+ * set and kind of source.
+ */
+
+import { type CompiledFilter, filterKey } from '#bgp/filter/compile.ts';
+import { PrefixSet } from '#bgp/filter/prefix-set.ts';
+import type { Prefix } from '#bgp/filter/types.ts';
+import { prependAsPath, withoutConfederation } from '#bgp/wire/as-path.ts';
+import { encodeAttributes } from '#bgp/wire/attributes.ts';
+import { NO_BYTES } from '#bgp/wire/bytes.ts';
+import {
+  GRACEFUL_SHUTDOWN,
+  NO_ADVERTISE,
+  NO_EXPORT,
+  NO_EXPORT_SUBCONFED,
+  transitiveExtendedCommunities,
+} from '#bgp/wire/communities.ts';
+import { type Family, FLAG_PARTIAL, IPV4_UNICAST } from '#bgp/wire/constants.ts';
+import { putNextHop } from '#bgp/wire/next-hop.ts';
+import type { AsPath, CodecContext, NextHop, PathAttributes } from '#bgp/wire/types.ts';
+import type { AttributeStore, Derived } from './attribute-store.ts';
+import { ByteKey, type ByteStore } from './byte-store.ts';
+import { outcomeOf } from './import-policy.ts';
+import {
+  FROM_CLIENT,
+  FROM_EBGP,
+  FROM_IBGP,
+  FROM_KERNEL,
+  type PathSource,
+  type RibPeer,
+  sourceName,
+} from './peer.ts';
+import type { PrefixTable } from './prefix-table.ts';
+import type { NextHopMode, PeerFamilySettings, PeerSession, PeerSettings, RibSettings } from './settings.ts';
+
+/** Tags of encoded attributes: whether the prefixes go into the NLRI field or into MP_REACH_NLRI. */
+export const CLASSIC = 0;
+export const MULTIPROTOCOL = 1;
+
+/** Octets of an UPDATE besides attributes and NLRI: header and two lengths. */
+const UPDATE_OVERHEAD = 23;
+/** Octets of MP_REACH_NLRI besides next hop and NLRI: header of four, AFI, SAFI, length, reserved. */
+const MP_REACH_OVERHEAD = 9;
+/** Length octet and the octets of the longest prefix. */
+const LONGEST_NLRI = 17;
+
+/** Everything that the answer for an attribute set, its source and a prefix depends on. */
+export type ExportRules = {
+  readonly family: Family;
+  readonly codec: CodecContext;
+  readonly maxMessage: number;
+  readonly localAs: number;
+  readonly clusterId: number;
+  readonly defaultLocalPref: number;
+  readonly routeReflectorClient: boolean;
+  /** The AS to put ours in place of, 0 for none. */
+  readonly overrideAs: number;
+  readonly nextHop: NextHopMode;
+  readonly self: NextHop | undefined;
+  readonly sharedSubnets: readonly Prefix[];
+  readonly gracefulShutdown: boolean;
+  /** Address of the neighbour if a filter may set it as next hop. */
+  readonly peer: Uint8Array | undefined;
+};
+
+/** The rules for a neighbour, and a text that is the same for neighbours that can share a stream. */
+export function exportRules(
+  rib: RibSettings,
+  settings: PeerSettings,
+  family: PeerFamilySettings,
+  session: PeerSession,
+  code: Family,
+): { readonly rules: ExportRules; readonly key: string } {
+  const { as4, ebgp, confederation, extendedNextHop, addPathSend } = session.codec;
+  const rules: ExportRules = {
+    family: code,
+    codec: {
+      as4,
+      ebgp,
+      ...(confederation === undefined ? {} : { confederation }),
+      ...(extendedNextHop ? { extendedNextHop } : {}),
+      ...(addPathSend === undefined ? {} : { addPathSend }),
+    },
+    maxMessage: session.maxMessage,
+    localAs: settings.localAs,
+    clusterId: rib.clusterId,
+    defaultLocalPref: rib.defaultLocalPref,
+    routeReflectorClient: !ebgp && settings.routeReflectorClient,
+    overrideAs: ebgp && settings.asOverride ? session.remoteAs : 0,
+    nextHop: family.nextHop,
+    self: code === IPV4_UNICAST ? (session.self4 ?? fallback6(session)) : session.self6,
+    sharedSubnets: ebgp && family.nextHop === 'auto' ? (session.sharedSubnets ?? []) : [],
+    gracefulShutdown: settings.gracefulShutdown,
+    peer: setsPeerAsNextHop(family) ? settings.address : undefined,
+  };
+  const key = JSON.stringify(
+    [rules, filterKey(family.export ?? []), family.export === undefined],
+    (_name, value) => (value instanceof Uint8Array ? [...value] : value),
+  );
+  return { rules, key };
+}
+
+export class ExportPolicy implements Derived {
+  readonly rules: ExportRules;
+  readonly filter: CompiledFilter;
+  /** Attribute sets that came out too long for one message and were therefore not sent. */
+  tooLong = 0;
+  readonly #store: AttributeStore;
+  readonly #out: ByteStore;
+  readonly #shared: PrefixSet;
+  /** By attribute id: for which source the other column holds, plus one; 0: none yet. */
+  #source = new Int32Array(1024);
+  /** Filters without prefixes: -1 not sent, else id of the encoded form. With prefixes: profile. */
+  #known = new Int32Array(1024);
+  /** For attribute sets that came from more sources than one. */
+  readonly #others = new Map<number, Map<number, number>>();
+  /** Filters with prefixes: attribute id -> source and outcome -> -1 or id of the encoded form. */
+  readonly #byOutcome = new Map<number, Map<number, number>>();
+  readonly #key = new ByteKey();
+  #scratch: Uint8Array;
+
+  /** The policy adds itself to the store's `derived`; see `close`. */
+  constructor(rules: ExportRules, filter: CompiledFilter, store: AttributeStore, out: ByteStore) {
+    this.rules = rules;
+    this.filter = filter;
+    this.#store = store;
+    this.#out = out;
+    this.#shared = PrefixSet.within(rules.sharedSubnets);
+    this.#scratch = new Uint8Array(rules.maxMessage);
+    store.derived.add(this);
+  }
+
+  /**
+   * The encoded form of what the neighbours of this policy get for a path with attributes `post` from `source`; 0 for nothing. The caller
+   * takes its own reference.
+   */
+  apply(post: number, source: RibPeer, table: PrefixTable, net: number): number {
+    // Reflection adds the originator, and filters may ask for the neighbour: then each source stands for itself.
+    const key =
+      (source.source >= FROM_IBGP && !this.rules.codec.ebgp) || this.filter.usesPeer
+        ? 16 + source.identity
+        : 1 + source.source;
+    let known = 0;
+    if (post < this.#source.length && this.#source[post] === key) known = this.#known[post]!;
+    else known = this.#learn(post, source, key);
+    if (!this.filter.usesPrefix || known < 0) return known < 0 ? 0 : known;
+    return this.#applyToPrefix(post, source, key, known, table, net);
+  }
+
+  forget(id: number): void {
+    const drop = (known: number) => {
+      if (known > 0) this.#release(known);
+    };
+    if (id >= this.#source.length || this.#source[id] === 0) return;
+    this.#source[id] = 0;
+    if (!this.filter.usesPrefix) drop(this.#known[id]!);
+    const others = this.#others.get(id);
+    if (others !== undefined) {
+      this.#others.delete(id);
+      if (!this.filter.usesPrefix) others.forEach(drop);
+    }
+    const outcomes = this.#byOutcome.get(id);
+    if (outcomes !== undefined) {
+      this.#byOutcome.delete(id);
+      outcomes.forEach(drop);
+    }
+  }
+
+  /** Gives up what is kept. Not to be asked after that. */
+  close(): void {
+    this.#store.derived.delete(this);
+    for (let id = 1; id < this.#source.length; id++) this.forget(id);
+  }
+
+  #learn(post: number, source: RibPeer, key: number): number {
+    if (post >= this.#source.length) this.#grow(post);
+    const first = this.#source[post] === 0;
+    if (!first) {
+      const other = this.#others.get(post)?.get(key);
+      if (other !== undefined) return other;
+    }
+    const known = this.#ask(post, source);
+    if (first) {
+      this.#source[post] = key;
+      this.#known[post] = known;
+    } else {
+      const others = this.#others.get(post) ?? new Map<number, number>();
+      this.#others.set(post, others);
+      others.set(key, known);
+    }
+    return known;
+  }
+
+  /** -1 if it is not sent; else the profile for a filter with prefixes, and for one without the encoded form, with a reference. */
+  #ask(post: number, source: RibPeer): number {
+    const attributes = this.#store.attributes(post);
+    if (!this.#mayGo(source.source, attributes)) return -1;
+    const profile = this.filter.profile({
+      attributes,
+      source: sourceName(source.source),
+      peer: source.source <= FROM_KERNEL ? undefined : source.settings.address,
+      defaultLocalPref: this.rules.defaultLocalPref,
+    });
+    return this.filter.usesPrefix ? profile : this.#encode(attributes, source, this.filter.outcome(profile));
+  }
+
+  #applyToPrefix(
+    post: number,
+    source: RibPeer,
+    key: number,
+    profile: number,
+    table: PrefixTable,
+    net: number,
+  ): number {
+    const outcome = outcomeOf(this.filter, profile, table, net);
+    if (!this.filter.accepts(outcome)) return 0;
+    let outcomes = this.#byOutcome.get(post);
+    if (outcomes === undefined) {
+      outcomes = new Map();
+      this.#byOutcome.set(post, outcomes);
+    }
+    const name = key * MAX_OUTCOMES + outcome;
+    let known = outcomes.get(name);
+    if (known === undefined) {
+      known = this.#encode(this.#store.attributes(post), source, outcome);
+      outcomes.set(name, known);
+    }
+    return known < 0 ? 0 : known;
+  }
+
+  /** Rules that no filter can relax: RFC 4456, RFC 1997. NOPEER (RFC 3765) is for filters to look at. */
+  #mayGo(source: PathSource, { communities }: PathAttributes): boolean {
+    const { codec, routeReflectorClient } = this.rules;
+    // RFC 4456 section 6: what came from a non-client goes to clients and to external neighbours only.
+    if (source === FROM_IBGP && !codec.ebgp && !routeReflectorClient) return false;
+    for (const community of communities) {
+      if (community < NO_EXPORT) continue;
+      if (community === NO_ADVERTISE) return false;
+      const external = codec.ebgp || codec.confederation === 'other-member';
+      if (community === NO_EXPORT && codec.ebgp) return false;
+      if (community === NO_EXPORT_SUBCONFED && external) return false;
+    }
+    return true;
+  }
+
+  /** The encoded form with a reference, or -1. */
+  #encode(attributes: PathAttributes, source: RibPeer, outcome: number): number {
+    if (!this.filter.accepts(outcome)) return -1;
+    const sent = this.#rewrite(attributes, source, outcome);
+    if (sent === undefined) return -1;
+    const { codec, family, maxMessage } = this.rules;
+    const classic = family === IPV4_UNICAST && sent.nextHop.family === 4;
+    const key = this.#key;
+    key.tag = classic ? CLASSIC : MULTIPROTOCOL;
+    key.nextHopStart = 0;
+    key.nextHopEnd = 0;
+    if (!classic) {
+      key.nextHop = new Uint8Array(32);
+      key.nextHopEnd = putNextHop(sent.nextHop, key.nextHop, 0);
+    } else {
+      key.nextHop = NO_BYTES;
+    }
+    // A next hop that goes into MP_REACH_NLRI must not appear as NEXT_HOP, even if it is an IPv4 address.
+    const written = classic || sent.nextHop.family === 6 ? sent : { ...sent, nextHop: NOT_WRITTEN };
+    const end = encodeAttributes(written, codec, this.#scratch, 0);
+    const overhead = UPDATE_OVERHEAD + LONGEST_NLRI + (classic ? 0 : MP_REACH_OVERHEAD + key.nextHopEnd);
+    if (end < 0 || end + overhead > maxMessage) {
+      // RFC 8654 section 4 has no way to send it either: the route is not advertised.
+      this.tooLong++;
+      return -1;
+    }
+    key.block = this.#scratch;
+    key.blockStart = 0;
+    key.blockEnd = end;
+    const id = this.#out.intern(key);
+    this.#out.addReferences(id, 1);
+    return id;
+  }
+
+  #rewrite(attributes: PathAttributes, source: RibPeer, outcome: number): PathAttributes | undefined {
+    const { codec, localAs, clusterId, defaultLocalPref, self, peer, gracefulShutdown } = this.rules;
+    const changes = this.filter.changes(outcome);
+    const filtered = changes ? this.filter.apply(outcome, attributes, { localAs, self, peer }) : attributes;
+    const nextHop =
+      changes && this.filter.sets(outcome, 'nextHop')
+        ? filtered.nextHop
+        : this.#nextHop(filtered, source.source);
+    if (nextHop === undefined) return undefined;
+    const own = source.source <= FROM_KERNEL;
+    const external = codec.ebgp;
+    const reflected = !external && source.source >= FROM_IBGP;
+    const keepsMed = !external || own || (changes && this.filter.sets(outcome, 'med'));
+    let communities = filtered.communities;
+    if (gracefulShutdown && external && !communities.includes(GRACEFUL_SHUTDOWN)) {
+      communities = Uint32Array.of(...communities, GRACEFUL_SHUTDOWN);
+    }
+    return {
+      origin: filtered.origin,
+      asPath: external ? this.#externalPath(filtered.asPath) : filtered.asPath,
+      nextHop,
+      // RFC 4271 section 5.1.4: not from one neighbouring AS to another.
+      med: keepsMed ? filtered.med : undefined,
+      localPref: external ? undefined : gracefulShutdown ? 0 : (filtered.localPref ?? defaultLocalPref),
+      atomicAggregate: filtered.atomicAggregate,
+      aggregator: filtered.aggregator,
+      communities,
+      extendedCommunities: external
+        ? transitiveExtendedCommunities(filtered.extendedCommunities)
+        : filtered.extendedCommunities,
+      largeCommunities: filtered.largeCommunities,
+      // RFC 4456 section 8.
+      originatorId: external
+        ? undefined
+        : reflected
+          ? (filtered.originatorId ?? source.routerId)
+          : filtered.originatorId,
+      clusterList: external
+        ? NO_CLUSTERS
+        : reflected
+          ? Uint32Array.of(clusterId, ...filtered.clusterList)
+          : filtered.clusterList,
+      // RFC 4271 section 5: what we pass on without knowing it is marked as partial.
+      unknown: filtered.unknown.map((each) => ({ ...each, flags: each.flags | FLAG_PARTIAL })),
+      partial: filtered.partial,
+    };
+  }
+
+  #externalPath(path: AsPath): AsPath {
+    const { localAs, overrideAs } = this.rules;
+    let result = withoutConfederation(path);
+    if (overrideAs !== 0) {
+      result = result.map(({ type, asns }) => ({
+        type,
+        asns: asns.map((asn) => (asn === overrideAs ? localAs : asn)),
+      }));
+    }
+    return prependAsPath(result, localAs);
+  }
+
+  /** `undefined`: there is none that could be sent. */
+  #nextHop({ nextHop }: PathAttributes, source: PathSource): NextHop | undefined {
+    const { self, codec, nextHop: mode } = this.rules;
+    const ours = nextHop.bytes.every((byte) => byte === 0);
+    if (ours || mode === 'self') return self;
+    if (mode === 'keep') return this.#fits(nextHop) ? nextHop : self;
+    if (!codec.ebgp) return this.#fits(nextHop) ? nextHop : self;
+    // RFC 4271 section 5.1.3 (2): a third party on the subnet that we share with the neighbour.
+    const third = source === FROM_EBGP || source === FROM_IBGP || source === FROM_CLIENT;
+    return third && this.#fits(nextHop) && this.#shared.hasAddress(nextHop.bytes) ? nextHop : self;
+  }
+
+  /** Whether the neighbour understands a next hop of this family for our prefixes. */
+  #fits(nextHop: NextHop): boolean {
+    const { family, codec } = this.rules;
+    return family === IPV4_UNICAST
+      ? nextHop.family === 4 || codec.extendedNextHop === true
+      : nextHop.family === 6;
+  }
+
+  #release(id: number): void {
+    if (this.#out.dropReferences(id, 1)) this.#out.discard(id);
+  }
+
+  #grow(id: number): void {
+    const length = Math.max(id + 1, this.#source.length * 2);
+    const source = new Int32Array(length);
+    source.set(this.#source);
+    this.#source = source;
+    const known = new Int32Array(length);
+    known.set(this.#known);
+    this.#known = known;
+  }
+}
+
+/** Outcomes of one filter are fewer; sources and outcomes are named by one number. */
+const MAX_OUTCOMES = 1 << 20;
+
+const NO_CLUSTERS = new Uint32Array(0);
+const NOT_WRITTEN: NextHop = { family: 6, bytes: new Uint8Array(16), linkLocal: undefined };
+
+/** An IPv4 route may go out with our IPv6 address where the neighbour takes that: RFC 8950. */
+function fallback6(session: PeerSession): NextHop | undefined {
+  return session.codec.extendedNextHop ? session.self6 : undefined;
+}
+
+function setsPeerAsNextHop(family: PeerFamilySettings): boolean {
+  return (family.export ?? []).some(({ statements }) =>
+    statements.some(({ set }) => set?.nextHop === 'peer'),
+  );
+}

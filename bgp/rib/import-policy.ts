@@ -1,0 +1,208 @@
+/**
+ * From attributes as received to attributes as used: loop checks, import filters, GRACEFUL_SHUTDOWN.
+ *
+ * Neighbours with the same rules share one policy object. What it answers is kept per attribute set, so that asking again is
+ * an array look-up, as long as the filters do not look at prefixes; for those that do, what is kept leaves only the prefix to
+ * look at.
+ */
+
+import { type CompiledFilter, filterKey } from '#bgp/filter/compile.ts';
+import type { RouteSource } from '#bgp/filter/types.ts';
+import { countInAsPath } from '#bgp/wire/as-path.ts';
+import { equalBytes } from '#bgp/wire/bytes.ts';
+import { GRACEFUL_SHUTDOWN } from '#bgp/wire/communities.ts';
+import type { NextHop, PathAttributes } from '#bgp/wire/types.ts';
+import type { AttributeStore, Derived } from './attribute-store.ts';
+import { type PrefixTable, PrefixTable4, type PrefixTable6 } from './prefix-table.ts';
+import type { PeerFamilySettings, PeerSession, PeerSettings, RibSettings } from './settings.ts';
+
+/** Everything that the answer for an attribute set and a prefix depends on. */
+export type ImportRules = {
+  readonly asn: number;
+  readonly localAs: number;
+  readonly allowOwnAs: number;
+  readonly routerId: number;
+  readonly clusterId: number;
+  readonly defaultLocalPref: number;
+  readonly source: RouteSource;
+  readonly honourGracefulShutdown: boolean;
+  /** Our addresses on the session: a next hop can not be one of them. */
+  readonly self4: NextHop | undefined;
+  readonly self6: NextHop | undefined;
+  /** Address of the neighbour, if the filters look at it or set it. */
+  readonly peer: Uint8Array | undefined;
+};
+
+/** Why a route is not used. */
+export type ImportProblem = 'as-loop' | 'originator-loop' | 'cluster-loop' | 'own-next-hop' | 'filter';
+
+/** The rules for a neighbour, and a text that is the same for neighbours that can share a policy. */
+export function importRules(
+  rib: RibSettings,
+  settings: PeerSettings,
+  family: PeerFamilySettings,
+  session: PeerSession,
+  filter: CompiledFilter,
+): { readonly rules: ImportRules; readonly key: string } {
+  const rules: ImportRules = {
+    asn: rib.asn,
+    localAs: settings.localAs,
+    allowOwnAs: family.allowOwnAs,
+    routerId: rib.routerId,
+    clusterId: rib.clusterId,
+    defaultLocalPref: rib.defaultLocalPref,
+    source: session.codec.ebgp ? 'ebgp' : 'ibgp',
+    honourGracefulShutdown: settings.honourGracefulShutdown,
+    self4: session.self4,
+    self6: session.self6,
+    peer: filter.usesPeer ? settings.address : undefined,
+  };
+  const key = JSON.stringify([rules, filterKey(family.import ?? [])], (_name, value) =>
+    value instanceof Uint8Array ? [...value] : value,
+  );
+  return { rules, key };
+}
+
+export class ImportPolicy implements Derived {
+  readonly rules: ImportRules;
+  readonly filter: CompiledFilter;
+  readonly #store: AttributeStore;
+  /**
+   * Filters without prefixes: attribute id -> 0 not asked yet, -1 rejected, else id after policy. With prefixes: 0, -1, or
+   * profile plus one.
+   */
+  #known = new Int32Array(1024);
+  /** Filters with prefixes: attribute id -> outcome -> id after policy. */
+  readonly #byOutcome = new Map<number, Map<number, number>>();
+
+  /** The policy adds itself to the store's `derived`; see `close`. */
+  constructor(rules: ImportRules, filter: CompiledFilter, store: AttributeStore) {
+    this.rules = rules;
+    this.filter = filter;
+    this.#store = store;
+    store.derived.add(this);
+  }
+
+  /** Attribute id after policy for a route with attributes `raw`; 0 if it is rejected. The caller takes its own reference. */
+  apply(raw: number, table: PrefixTable, net: number): number {
+    const known = raw < this.#known.length ? this.#known[raw]! : 0;
+    if (!this.filter.usesPrefix && known !== 0) return known < 0 ? 0 : known;
+    return this.#applySlowly(raw, known, table, net);
+  }
+
+  /** Whether `apply` may differ between prefixes with the same attributes. */
+  get usesPrefix(): boolean {
+    return this.filter.usesPrefix;
+  }
+
+  /** Why `apply` returns 0, for people. */
+  explain(raw: number, table: PrefixTable, net: number): ImportProblem | undefined {
+    const loop = this.#loop(this.#store.attributes(raw));
+    if (loop !== undefined) return loop;
+    return this.apply(raw, table, net) === 0 ? 'filter' : undefined;
+  }
+
+  forget(id: number): void {
+    const known = id < this.#known.length ? this.#known[id]! : 0;
+    if (known === 0) return;
+    this.#known[id] = 0;
+    if (!this.filter.usesPrefix) {
+      if (known > 0 && known !== id) this.#store.dropReferences(known, 1);
+      return;
+    }
+    const outcomes = this.#byOutcome.get(id);
+    if (outcomes === undefined) return;
+    this.#byOutcome.delete(id);
+    for (const after of outcomes.values()) if (after !== id) this.#store.dropReferences(after, 1);
+  }
+
+  /** Gives up what is kept. Not to be asked after that. */
+  close(): void {
+    this.#store.derived.delete(this);
+    for (let id = 1; id < this.#known.length; id++) this.forget(id);
+  }
+
+  #applySlowly(raw: number, known: number, table: PrefixTable, net: number): number {
+    if (known === 0) {
+      if (raw >= this.#known.length) this.#grow(raw);
+      const attributes = this.#store.attributes(raw);
+      if (this.#loop(attributes) !== undefined) {
+        this.#known[raw] = -1;
+        return 0;
+      }
+      const { source, peer, defaultLocalPref } = this.rules;
+      const profile = this.filter.profile({ attributes, source, peer, defaultLocalPref });
+      if (!this.filter.usesPrefix) {
+        const outcome = this.filter.outcome(profile);
+        if (!this.filter.accepts(outcome)) {
+          this.#known[raw] = -1;
+          return 0;
+        }
+        const after = this.#change(raw, outcome);
+        this.#known[raw] = after;
+        return after;
+      }
+      known = profile + 1;
+      this.#known[raw] = known;
+    }
+    if (known < 0) return 0;
+    const outcome = outcomeOf(this.filter, known - 1, table, net);
+    if (!this.filter.accepts(outcome)) return 0;
+    let outcomes = this.#byOutcome.get(raw);
+    if (outcomes === undefined) {
+      outcomes = new Map();
+      this.#byOutcome.set(raw, outcomes);
+    }
+    let after = outcomes.get(outcome);
+    if (after === undefined) {
+      after = this.#change(raw, outcome);
+      outcomes.set(outcome, after);
+    }
+    return after;
+  }
+
+  /** The id after policy, with a reference for the place that keeps it unless it is the same id. */
+  #change(raw: number, outcome: number): number {
+    const { localAs, peer, honourGracefulShutdown } = this.rules;
+    const before = this.#store.attributes(raw);
+    let after = before;
+    if (this.filter.changes(outcome)) after = this.filter.apply(outcome, after, { localAs, peer });
+    if (honourGracefulShutdown && after.communities.includes(GRACEFUL_SHUTDOWN) && after.localPref !== 0) {
+      after = { ...after, localPref: 0 };
+    }
+    if (after === before) return raw;
+    const id = this.#store.internAttributes(after, this.#store.scope(raw));
+    if (id !== raw) this.#store.addReferences(id, 1);
+    return id;
+  }
+
+  #loop({ asPath, originatorId, clusterList, nextHop }: PathAttributes): ImportProblem | undefined {
+    const { asn, localAs, allowOwnAs, routerId, clusterId, self4, self6 } = this.rules;
+    // RFC 4271 section 9.1.2: our own AS in the path, under either of its numbers.
+    let own = countInAsPath(asPath, asn);
+    if (localAs !== asn) own += countInAsPath(asPath, localAs);
+    if (own > allowOwnAs) return 'as-loop';
+    // RFC 4456 section 8.
+    if (originatorId === routerId) return 'originator-loop';
+    if (clusterList.includes(clusterId)) return 'cluster-loop';
+    // RFC 4271 section 6.3: it must not be the address of the receiving speaker.
+    const self = nextHop.family === 4 ? self4 : self6;
+    if (self !== undefined && equalBytes(self.bytes, nextHop.bytes)) return 'own-next-hop';
+    return undefined;
+  }
+
+  #grow(id: number): void {
+    const known = new Int32Array(Math.max(id + 1, this.#known.length * 2));
+    known.set(this.#known);
+    this.#known = known;
+  }
+}
+
+/** What a filter says of a net, given the profile of its attributes. */
+export function outcomeOf(filter: CompiledFilter, profile: number, table: PrefixTable, net: number): number {
+  if (!filter.usesPrefix) return filter.outcome(profile);
+  const length = table.lengthOf(net);
+  if (table instanceof PrefixTable4) return filter.outcome4(profile, table.address(net), length);
+  const t = table as PrefixTable6;
+  return filter.outcome6(profile, t.word(net, 0), t.word(net, 1), t.word(net, 2), t.word(net, 3), length);
+}

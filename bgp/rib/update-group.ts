@@ -1,0 +1,581 @@
+/**
+ * Neighbours with the same export rules, and their Adj-RIB-Out: worked out once, encoded once, read by each at its own pace.
+ *
+ * Nets that changed wait in a set, so that repeated changes collapse. When there is room they are taken out in bulk, what is to be
+ * sent for each is compared with what was sent, and the difference goes into the group's log. Neighbours that keep up read from
+ * there. One that does not (a slow one, a new one, one that asked for a refresh) becomes a follower: it has its own set of
+ * nets in which it differs from the group, and its own log; once both are empty it knows what the group's readers know, and
+ * goes back to them. So what a slow neighbour costs is bounded by the number of nets, and nobody waits for it.
+ *
+ * A path is not sent back to the neighbour it was learned from. That is a matter of who reads a message (its audience), not of
+ * separate streams.
+ */
+
+import { type Family, REFRESH_BEGIN, REFRESH_END } from '#bgp/wire/constants.ts';
+import { encodeEndOfRib } from '#bgp/wire/pack.ts';
+import { encodeRouteRefresh } from '#bgp/wire/refresh.ts';
+import type { ByteStore } from './byte-store.ts';
+import type { ExportPolicy } from './export-policy.ts';
+import { NetSet } from './net-set.ts';
+import { FOR_ALL, forAllBut, forOnly, OutLog, OutReader } from './out-log.ts';
+import type { Packer } from './packer.ts';
+import { PATH_PEER, PATH_POST, type PathStore, PEER_MASK } from './paths.ts';
+import { FROM_KERNEL, type PeerFamily, type RibPeer } from './peer.ts';
+import { NET_BEST, type PrefixTable } from './prefix-table.ts';
+import { Rows } from './rows.ts';
+import { readUnsent, type Unsent } from './unsent.ts';
+
+/** How much is encoded ahead of those who read it, in octets. */
+export type OutLimits = {
+  /** Encoding stops when even the fastest reader is this far behind. */
+  readonly ahead: number;
+  /** A reader that is this far behind, while others are not, goes on its own. */
+  readonly slow: number;
+};
+
+/** What a group needs of the table it serves. */
+export type GroupContext = {
+  readonly family: Family;
+  readonly table: PrefixTable;
+  readonly paths: PathStore;
+  readonly peers: readonly (RibPeer | undefined)[];
+  readonly out: ByteStore;
+  readonly packer: Packer;
+  readonly limits: OutLimits;
+  /** Nets whose best path has not been decided since they changed. */
+  readonly undecided: NetSet;
+  /** Called when a member that had nothing to read has something. */
+  readonly onOutput: (member: Member) => void;
+  /** Called when a net has neither path nor holder any more. */
+  readonly released: (net: number) => void;
+};
+
+/** One neighbour's share in a group. */
+export class Member {
+  readonly peerFamily: PeerFamily;
+  readonly group: UpdateGroup;
+  stream: Stream;
+  reader: OutReader;
+  /** `onOutput` was called, and what there is has not been read to the end. */
+  notified = false;
+  /** Everything that there was when the session came up has been put into the log. */
+  initialSent = false;
+
+  constructor(peerFamily: PeerFamily, group: UpdateGroup, stream: Stream) {
+    this.peerFamily = peerFamily;
+    this.group = group;
+    this.stream = stream;
+    this.reader = new OutReader(stream.log, peerFamily.peer.index);
+  }
+
+  /** The next messages for the neighbour, whole ones; `undefined` if there are none now. See `OutReader.take`. */
+  take(maxBytes: number): Uint8Array | undefined {
+    const bytes = this.reader.take(maxBytes);
+    if (this.reader.empty) {
+      this.notified = false;
+      this.group.drained(this);
+    }
+    return bytes;
+  }
+}
+
+export class UpdateGroup {
+  readonly policy: ExportPolicy;
+  /** The text that names its export rules. */
+  readonly key: string;
+  /** Nets in the Adj-RIB-Out of the group. */
+  sentCount = 0;
+  readonly #context: GroupContext;
+  /** Per net: encoded attributes as sent (0: nothing), and the index of the peer the path is from (0: our own). */
+  readonly #sent = new Rows(1);
+  /** How many of the nets sent are from a peer: these it does not get. */
+  readonly #sentFrom = new Map<number, number>();
+  readonly #pending = new NetSet();
+  readonly #main: Stream = new Stream();
+  readonly #followers = new Set<Follower>();
+  /** Where the walk through the pending nets is, and how often it has come to the end. */
+  #cursor = 0;
+  #laps = 0;
+  /** Nets without paths and holders whose prefixes the packer still needs. */
+  readonly #gone: number[] = [];
+
+  constructor(key: string, policy: ExportPolicy, context: GroupContext) {
+    this.key = key;
+    this.policy = policy;
+    this.#context = context;
+    this.#sent.reserve(0);
+  }
+
+  /** Members, those on their own included. */
+  get size(): number {
+    let size = this.#main.members.size;
+    for (const { members } of this.#followers) size += members.size;
+    return size;
+  }
+
+  /** Nets whose change has not been looked at. */
+  get pendingCount(): number {
+    return this.#pending.size;
+  }
+
+  /** A net's best path changed. */
+  mark(net: number): void {
+    if (this.#pending.add(net)) this.#context.table.hold(net);
+  }
+
+  /** Every net is to be looked at again, for example because the rules are others. */
+  markAll(): void {
+    const { table } = this.#context;
+    for (let net = 1; net < table.limit; net++) if (table.inUse(net)) this.mark(net);
+  }
+
+  /** Takes in a neighbour that knows nothing yet; it gets the whole Adj-RIB-Out and then an End-of-RIB. */
+  join(peerFamily: PeerFamily): Member {
+    let follower: Follower | undefined;
+    for (const each of this.#followers) if (each.isNew && !each.begun) follower = each;
+    if (follower === undefined) {
+      follower = this.#follow(true);
+      follower.owesEndOfRib = true;
+      for (let net = 1; net < this.#context.table.limit; net++) {
+        if (this.sentTo(net) !== 0) this.#markFollower(follower, net);
+      }
+    }
+    follower.since = this.#laps;
+    follower.readyLap = undefined;
+    const member = new Member(peerFamily, this, follower);
+    follower.add(member);
+    return member;
+  }
+
+  /**
+   * Takes in a neighbour that moves here from another group, as its rules changed. `unsent`: nets where it does not know
+   * what its old group's readers know. It gets only what is different.
+   */
+  adopt(peerFamily: PeerFamily, from: Member): Member {
+    const unsent = from.group.#unsent(from);
+    const follower = this.#follow(false);
+    follower.owesEndOfRib = unsent.endOfRib;
+    for (const net of unsent.said) this.#markFollower(follower, net);
+    for (const net of unsent.pending) this.#markFollower(follower, net);
+    const { table } = this.#context;
+    for (let net = 1; net < table.limit; net++) {
+      if (!table.inUse(net)) continue;
+      const different =
+        this.sentTo(net) !== from.group.sentTo(net) || this.#sentSource(net) !== from.group.#sentSource(net);
+      if (different) this.#markFollower(follower, net);
+    }
+    const member = new Member(peerFamily, this, follower);
+    member.initialSent = from.initialSent;
+    follower.add(member);
+    return member;
+  }
+
+  /** Starts a new group with the Adj-RIB-Out of another one, so that its members get only what their new rules change. */
+  inherit(from: UpdateGroup): void {
+    const { table, out } = this.#context;
+    for (let net = 1; net < table.limit; net++) {
+      const attributes = from.sentTo(net);
+      if (attributes === 0) continue;
+      out.addReferences(attributes, 1);
+      this.#setSent(net, attributes, from.#sentSource(net));
+      table.hold(net);
+    }
+    this.markAll();
+  }
+
+  leave(member: Member): void {
+    member.stream.delete(member);
+    if (member.stream instanceof Follower && member.stream.members.size === 0) this.#drop(member.stream);
+  }
+
+  /** Gives up everything that is kept. Not to be used after that. */
+  close(): void {
+    const { table, out, released } = this.#context;
+    for (const follower of this.#followers) this.#drop(follower);
+    for (const net of this.#pending) {
+      table.unhold(net);
+      if (table.releasable(net)) released(net);
+    }
+    for (let net = 1; net < table.limit; net++) {
+      const attributes = this.sentTo(net);
+      if (attributes === 0) continue;
+      if (out.dropReferences(attributes, 1)) out.discard(attributes);
+      table.unhold(net);
+      if (table.releasable(net)) released(net);
+    }
+    this.policy.close();
+  }
+
+  /** Sends everything to a neighbour again (RFC 2918), between begin and end markers if it knows them (RFC 7313). */
+  refresh(member: Member, enhanced: boolean): void {
+    const inRefresh = member.stream instanceof Follower && member.stream.owesRefreshEnd;
+    this.#detach(member);
+    const follower = member.stream as Follower;
+    if (enhanced && !inRefresh) follower.owesRefreshBegin = true;
+    if (enhanced) follower.owesRefreshEnd = true;
+    const { index } = member.peerFamily.peer;
+    for (let net = 1; net < this.#context.table.limit; net++) {
+      if (this.sentTo(net) !== 0 && this.#sentSource(net) !== index) this.#markFollower(follower, net);
+    }
+  }
+
+  /** Encoded attributes that were sent for a net, 0 for none. */
+  sentTo(net: number): number {
+    return net < this.#sent.capacity ? this.#sent.chunk(net)[this.#sent.at(net)]! : 0;
+  }
+
+  /** Encoded attributes that a member was or is being sent for a net, 0 for none. */
+  sentToMember(member: Member, net: number): number {
+    return this.#sentSource(net) === member.peerFamily.peer.index ? 0 : this.sentTo(net);
+  }
+
+  /** Nets in the Adj-RIB-Out of a member. */
+  countFor(member: Member): number {
+    return this.sentCount - (this.#sentFrom.get(member.peerFamily.peer.index) ?? 0);
+  }
+
+  /** Nets whose change a member has not been told of. */
+  pendingFor(member: Member): number {
+    return this.#pending.size + (member.stream instanceof Follower ? member.stream.pending.size : 0);
+  }
+
+  /** Whether `process` would have something to do now. */
+  get runnable(): boolean {
+    if (this.#pending.size > 0 && this.#hasRoom(this.#main)) return true;
+    for (const follower of this.#followers) {
+      if ((follower.pending.size > 0 || this.#owesNow(follower)) && this.#hasRoom(follower)) return true;
+    }
+    return false;
+  }
+
+  /** Looks at up to `budget` nets, and as many again for all that are on their own, and encodes what has changed. */
+  process(budget: number): void {
+    if (this.#pending.size > 0 && this.#hasRoom(this.#main)) {
+      this.#run(budget);
+      this.#shedSlow(this.#main);
+    }
+    const share = Math.ceil(budget / this.#followers.size);
+    for (const follower of [...this.#followers]) {
+      if (!this.#hasRoom(follower)) continue;
+      if (follower.pending.size > 0 || follower.owesRefreshBegin) {
+        this.#catchUp(follower, share);
+        this.#shedSlow(follower);
+      }
+      this.#finish(follower);
+    }
+  }
+
+  /** A member has read all that there is for it. */
+  drained(member: Member): void {
+    const stream = member.stream;
+    if (!(stream instanceof Follower)) return;
+    if (stream.pending.size > 0 || stream.owes || !member.reader.empty) return;
+    this.leave(member);
+    member.stream = this.#main;
+    member.reader = new OutReader(this.#main.log, member.peerFamily.peer.index);
+    this.#main.add(member);
+  }
+
+  /** Moves changed nets into the log of the main stream; without readers there it only notes what readers would know. */
+  #run(budget: number): void {
+    const { undecided, table, packer, family } = this.#context;
+    const encode = this.#main.members.size > 0;
+    let used = 0;
+    let wrapped = false;
+    while (used < budget && this.#pending.size > 0) {
+      const net = this.#pending.next(this.#cursor);
+      if (net === -1) {
+        if (wrapped) break; // all that is left is undecided
+        wrapped = true;
+        this.#cursor = 0;
+        this.#laps++;
+        continue;
+      }
+      this.#cursor = net + 1;
+      used++;
+      if (undecided.has(net)) continue;
+      this.#pending.delete(net);
+      this.#settle(net, encode);
+      table.unhold(net);
+      if (table.releasable(net)) this.#gone.push(net);
+    }
+    if (packer.size > 0) {
+      packer.flush(this.#main.log, table, family, this.policy.rules.maxMessage);
+      this.#notify(this.#main);
+    }
+    this.#releaseGone();
+  }
+
+  /** Compares what is to be sent for a net with what was sent. */
+  #settle(net: number, encode: boolean): void {
+    const { table, paths, peers, packer, out } = this.#context;
+    const best = table.nets.chunk(net)[table.nets.at(net) + NET_BEST]!;
+    let attributes = 0;
+    let source = 0;
+    if (best > 0) {
+      const rows = paths.rows.chunk(best);
+      const at = paths.rows.at(best);
+      const peer = peers[rows[at + PATH_PEER]! & PEER_MASK]!;
+      attributes = this.policy.apply(rows[at + PATH_POST]!, peer, table, net);
+      if (attributes !== 0 && peer.source > FROM_KERNEL) source = peer.index;
+    }
+    const before = this.sentTo(net);
+    const sourceBefore = this.#sentSource(net);
+    if (attributes === before && source === sourceBefore) return;
+
+    if (encode) {
+      const { indexes } = this.#main;
+      if (attributes !== before) {
+        const left = attributes !== 0 ? source : sourceBefore;
+        packer.add(net, attributes, left !== 0 && indexes.has(left) ? forAllBut(left) : FOR_ALL);
+        if (attributes !== 0 && before !== 0 && source !== sourceBefore && indexes.has(source)) {
+          packer.add(net, 0, forOnly(source));
+        }
+      } else {
+        if (indexes.has(source)) packer.add(net, 0, forOnly(source));
+        if (indexes.has(sourceBefore)) packer.add(net, attributes, forOnly(sourceBefore));
+      }
+    }
+    for (const follower of this.#followers) this.#markFollower(follower, net);
+
+    if (attributes !== before) {
+      if (attributes !== 0) out.addReferences(attributes, 1);
+      if (before !== 0 && out.dropReferences(before, 1)) out.discard(before);
+      if (before === 0) table.hold(net);
+      else if (attributes === 0) table.unhold(net);
+    }
+    this.#setSent(net, attributes, source);
+  }
+
+  /** Encodes for a follower what its group knows of its pending nets. */
+  #catchUp(follower: Follower, budget: number): void {
+    const { table, packer, family } = this.#context;
+    if (follower.owesRefreshBegin) {
+      follower.log.appendCopy(encodeRouteRefresh(family, REFRESH_BEGIN), FOR_ALL);
+      follower.owesRefreshBegin = false;
+    }
+    follower.begun = true;
+    for (let used = 0; used < budget && follower.pending.size > 0; used++) {
+      let net = follower.pending.next(follower.cursor);
+      if (net === -1) {
+        follower.laps++;
+        net = follower.pending.next(0);
+      }
+      follower.cursor = net + 1;
+      follower.pending.delete(net);
+      const attributes = this.sentTo(net);
+      const source = this.#sentSource(net);
+      const known = follower.sent === undefined || follower.sent.has(net);
+      if (attributes !== 0) {
+        const excluded = source !== 0 && follower.indexes.has(source);
+        if (!excluded || follower.members.size > 1) {
+          packer.add(net, attributes, excluded ? forAllBut(source) : FOR_ALL);
+        }
+        if (excluded && known) packer.add(net, 0, forOnly(source));
+        follower.sent?.add(net);
+      } else if (known) {
+        packer.add(net, 0, FOR_ALL);
+        follower.sent?.delete(net);
+      }
+      table.unhold(net);
+      if (table.releasable(net)) this.#gone.push(net);
+    }
+    if (packer.size > 0) packer.flush(follower.log, table, family, this.policy.rules.maxMessage);
+    this.#releaseGone();
+    this.#notify(follower);
+  }
+
+  /** Ends what a follower was for, once it has caught up. */
+  #finish(follower: Follower): void {
+    if (this.#owesNow(follower)) {
+      follower.begun = true;
+      const { family } = this.#context;
+      if (follower.owesEndOfRib) {
+        follower.log.appendCopy(encodeEndOfRib(family), FOR_ALL);
+        for (const member of follower.members) member.initialSent = true;
+      }
+      if (follower.owesRefreshEnd) {
+        follower.log.appendCopy(encodeRouteRefresh(family, REFRESH_END), FOR_ALL);
+      }
+      follower.owesEndOfRib = false;
+      follower.owesRefreshEnd = false;
+      this.#notify(follower);
+    }
+    if (follower.pending.size > 0 || follower.owes) return;
+    for (const member of follower.members) this.drained(member);
+  }
+
+  /**
+   * Whether the end marker is due: the group has looked at all that was pending when the follower came, and the follower at
+   * all that it differed in then. (Both may never be without changes, but each has been all the way round.)
+   */
+  #owesNow(follower: Follower): boolean {
+    if (!follower.owes) return false;
+    if (this.#pending.size > 0 && this.#laps < follower.since + 2) return false;
+    if (follower.pending.size === 0) return true;
+    follower.readyLap ??= follower.laps;
+    return follower.laps > follower.readyLap + 1;
+  }
+
+  /** Lets readers that are far behind go on their own if others are not. */
+  #shedSlow(stream: Stream): void {
+    if (stream.members.size < 2) return;
+    const { ahead, slow } = this.#context.limits;
+    const laggards: Member[] = [];
+    let fastest = Number.POSITIVE_INFINITY;
+    for (const member of stream.members) {
+      const { behind } = member.reader;
+      if (behind < fastest) fastest = behind;
+      if (behind > slow) laggards.push(member);
+    }
+    if (fastest < ahead) for (const member of laggards) this.#detach(member);
+  }
+
+  #hasRoom(stream: Stream): boolean {
+    if (stream.members.size === 0) return true;
+    for (const { reader } of stream.members) if (reader.behind < this.#context.limits.ahead) return true;
+    return false;
+  }
+
+  /** Makes a member the only one of a new follower that owes it what it has not read. */
+  #detach(member: Member): void {
+    const unsent = this.#unsent(member);
+    const old = member.stream;
+    const follower = this.#follow(false);
+    if (old instanceof Follower && old.sent !== undefined) {
+      follower.sent = new NetSet();
+      for (const net of old.sent) follower.sent.add(net);
+    }
+    follower.owesEndOfRib = unsent.endOfRib;
+    follower.owesRefreshBegin = unsent.refreshBegin;
+    follower.owesRefreshEnd = unsent.refreshEnd;
+    for (const net of unsent.said) {
+      this.#markFollower(follower, net);
+      // It may be the withdrawal that has not been read.
+      follower.sent?.add(net);
+    }
+    for (const net of unsent.pending) this.#markFollower(follower, net);
+    this.leave(member);
+    member.stream = follower;
+    member.reader = new OutReader(follower.log, member.peerFamily.peer.index);
+    member.notified = false;
+    follower.add(member);
+  }
+
+  /** What a member does not know although its group's readers do; its reader is at the end then. */
+  #unsent(member: Member): Unsent {
+    const { family, table } = this.#context;
+    const unsent = readUnsent(member.reader, family, table);
+    const { stream } = member;
+    if (stream instanceof Follower) {
+      for (const net of stream.pending) unsent.pending.add(net);
+      unsent.endOfRib ||= stream.owesEndOfRib;
+      unsent.refreshBegin ||= stream.owesRefreshBegin;
+      unsent.refreshEnd ||= stream.owesRefreshEnd;
+    }
+    return unsent;
+  }
+
+  #follow(isNew: boolean): Follower {
+    const follower = new Follower(isNew, this.#laps);
+    this.#followers.add(follower);
+    return follower;
+  }
+
+  #drop(follower: Follower): void {
+    const { table, released } = this.#context;
+    this.#followers.delete(follower);
+    for (const net of follower.pending) {
+      table.unhold(net);
+      if (table.releasable(net)) released(net);
+    }
+    follower.pending.clear();
+  }
+
+  #markFollower(follower: Follower, net: number): void {
+    if (follower.pending.add(net)) this.#context.table.hold(net);
+  }
+
+  #notify(stream: Stream): void {
+    for (const member of stream.members) {
+      if (member.notified || member.reader.empty) continue;
+      member.notified = true;
+      this.#context.onOutput(member);
+    }
+  }
+
+  #releaseGone(): void {
+    const { table, released } = this.#context;
+    for (const net of this.#gone) if (table.releasable(net)) released(net);
+    this.#gone.length = 0;
+  }
+
+  #sentSource(net: number): number {
+    return net < this.#sent.capacity ? this.#sent.chunk(net)[this.#sent.at(net) + 1]! : 0;
+  }
+
+  #setSent(net: number, attributes: number, source: number): void {
+    this.#sent.reserve(net);
+    const sent = this.#sent.chunk(net);
+    const at = this.#sent.at(net);
+    const sourceBefore = sent[at + 1]!;
+    if (sent[at] === 0 && attributes !== 0) this.sentCount++;
+    else if (sent[at] !== 0 && attributes === 0) this.sentCount--;
+    if (source !== sourceBefore) {
+      if (sourceBefore !== 0) this.#sentFrom.set(sourceBefore, this.#sentFrom.get(sourceBefore)! - 1);
+      if (source !== 0) this.#sentFrom.set(source, (this.#sentFrom.get(source) ?? 0) + 1);
+    }
+    sent[at] = attributes;
+    sent[at + 1] = source;
+  }
+}
+
+/** A log and who reads it. */
+class Stream {
+  readonly log = new OutLog();
+  readonly members = new Set<Member>();
+  /** Peer indexes of the members. */
+  readonly indexes = new Set<number>();
+
+  add(member: Member): void {
+    this.members.add(member);
+    this.indexes.add(member.peerFamily.peer.index);
+  }
+
+  delete(member: Member): void {
+    this.members.delete(member);
+    this.indexes.delete(member.peerFamily.peer.index);
+  }
+}
+
+/** A log for members that do not know what the group's readers know, and what they do not know. */
+class Follower extends Stream {
+  readonly pending = new NetSet();
+  /** For new members: the nets that they were sent. What they were not sent needs no withdrawal. */
+  sent: NetSet | undefined;
+  readonly isNew: boolean;
+  /** Nets have been taken out of `pending`: who joins now would miss them. */
+  begun = false;
+  /** How often the group's walk had come to its end when the last member came. */
+  since: number;
+  /** Where the walk through the pending nets is, and how often it has come to the end. */
+  cursor = 0;
+  laps = 0;
+  /** `laps` when the group was ready for the end marker. */
+  readyLap: number | undefined = undefined;
+  owesEndOfRib = false;
+  owesRefreshBegin = false;
+  owesRefreshEnd = false;
+
+  constructor(isNew: boolean, since: number) {
+    super();
+    this.isNew = isNew;
+    this.since = since;
+    this.sent = isNew ? new NetSet() : undefined;
+  }
+
+  /** Markers that have not been put into the log. */
+  get owes(): boolean {
+    return this.owesEndOfRib || this.owesRefreshBegin || this.owesRefreshEnd;
+  }
+}
