@@ -7,6 +7,10 @@
  * per attribute set.) Plain immutable values; two filters that say the same are the same.
  */
 
+import type { Prefix } from '#bgp/wire/address.ts';
+
+export type { Prefix };
+
 export type Filter = {
   readonly name: string;
   readonly statements: readonly Statement[];
@@ -45,13 +49,6 @@ export type Match = {
 
 /** `local`: originated here. `kernel`: taken over from the kernel's routes. */
 export type RouteSource = 'local' | 'kernel' | 'ebgp' | 'ibgp';
-
-/** Bits of `bytes` (4 or 16, network order) after `length` are zero. */
-export type Prefix = {
-  readonly family: 4 | 6;
-  readonly bytes: Uint8Array;
-  readonly length: number;
-};
 
 /**
  * Prefixes within `prefix` whose length is in a range. Neither `ge` nor `le`: only `prefix` itself. Only `ge`: from there
