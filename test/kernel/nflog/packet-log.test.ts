@@ -219,13 +219,13 @@ describe('a log of packets', () => {
 
   test('gathers packets, and waits no longer than it was told', async () => {
     const { packets } = read(
-      { group: 5, threshold: 1000, delay: 300 },
+      { group: 5, threshold: 1000, delay: 1500 },
       { group: 6, threshold: 1, delay: 60_000 },
     );
     send(1000, 'early');
     send(2000, 'late');
     // The threshold of one lets the second pass at once, the first waits for its time.
-    await waitFor(() => packets.length === 1, { what: 'the packet that is not gathered' });
+    await waitFor(() => packets.length > 0, { what: 'the packet that is not gathered' });
     expect(packets[0]!.group).toBe(6);
     await waitFor(() => packets.length === 2, { what: 'the time to run out' });
   });
