@@ -20,7 +20,10 @@ export function address(text: string): Hex {
   return hexFrom(parseAddress(text));
 }
 
-/** An address of 4 or 16 bytes as text; IPv6 as RFC 5952 wants it. */
+/** An address of 4 or 16 bytes as text; IPv6 as RFC 5952 wants it. @throws RangeError for another size */
 export function addressText(hex: Hex): string {
-  return formatAddress(bytesOf(hex));
+  const bytes = bytesOf(hex);
+  if (bytes.length !== 4 && bytes.length !== 16)
+    throw new RangeError(`address of ${bytes.length} bytes, expected 4 or 16`);
+  return formatAddress(bytes);
 }
