@@ -94,6 +94,7 @@ const PEER_EFFECTS: Readonly<
 > = {
   match: ['none'], // the key says all of it but the limit, which holds for those who come from now on
   description: ['none'],
+  group: ['none'], // what it says is in the other fields
   shutdownMessage: ['none'],
   remoteAs: ['reset'],
   localAs: ['reset'],

@@ -50,6 +50,8 @@ export type PeerConfig = {
     /** Whoever connects from the prefix; no more than `limit` at a time. */
     | { readonly kind: 'prefix'; readonly prefix: Prefix; readonly limit: number };
   readonly description: string;
+  /** The peer group that it takes settings from, if any. */
+  readonly group: string | undefined;
   readonly enabled: boolean;
   /** Told to the neighbour when `enabled` turns false: RFC 9003. */
   readonly shutdownMessage: string;

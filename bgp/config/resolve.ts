@@ -73,6 +73,7 @@ export function resolvePeer(entry: PeerEntry, speakerAs: number, password: strin
     key: match.kind === 'address' ? formatAddress(match.address) : formatPrefix(match.prefix),
     match,
     description: entry.description ?? '',
+    group: entry.group,
     enabled: entry.enabled ?? true,
     shutdownMessage: entry.shutdownMessage ?? '',
     remoteAs: asRanges(entry.remoteAs!, localAs),

@@ -13,7 +13,7 @@ import type { SessionEvent, SessionHandler } from './handler.ts';
 import { Listener } from './listener.ts';
 import { Peer, type PeerOptions } from './peer.ts';
 import { type SessionSettings, settingsOf } from './settings.ts';
-import { rejectConnection } from './transport/link.ts';
+import { Lingering, rejectConnection } from './transport/link.ts';
 import type { KeyScope, Listening, Sockets } from './transport/sockets.ts';
 import { Turns } from './transport/turns.ts';
 
@@ -32,6 +32,7 @@ export class Sessions {
   readonly #options: SessionsOptions;
   readonly #handler: SessionHandler;
   readonly #turns: Turns;
+  readonly #lingering = new Lingering();
   readonly #peers = new Map<string, Peer>();
   /** Dynamic neighbours by the prefix that let them in. */
   readonly #templates = new Map<string, Template>();
@@ -89,10 +90,10 @@ export class Sessions {
   }
 
   /**
-   * Ends all sessions with Administrative Shutdown and the text, or without a word, and stops listening. What was sent still
-   * goes out, for a few seconds at most.
+   * Ends all sessions with Administrative Shutdown and the text, or without a word, and stops listening. Resolves when the
+   * neighbours have taken what was sent to them, or after a few seconds.
    */
-  close(farewell: { readonly text: string } | 'silent'): void {
+  close(farewell: { readonly text: string } | 'silent'): Promise<void> {
     for (const listener of this.#listeners.values()) listener.close();
     this.#listeners.clear();
     for (const peer of this.#peers.values()) {
@@ -101,6 +102,7 @@ export class Sessions {
     }
     this.#peers.clear();
     this.#templates.clear();
+    return this.#lingering.none();
   }
 
   #add(config: PeerConfig): void {
@@ -139,6 +141,7 @@ export class Sessions {
       random,
       sockets,
       turns: this.#turns,
+      lingering: this.#lingering,
       handler: this.#handler,
     };
     return new Peer(options);
@@ -208,7 +211,13 @@ export class Sessions {
     // RFC 4486 section 4.
     const why = notification(ERROR_CEASE, CEASE_CONNECTION_REJECTED);
     const { clock } = this.#options;
-    rejectConnection(socket, why, { turns: this.#turns, now: clock.now, after: clock.after });
+    const options = {
+      turns: this.#turns,
+      lingering: this.#lingering,
+      now: clock.now,
+      after: clock.after,
+    };
+    rejectConnection(socket, why, options);
     this.#handler.event({ kind: 'rejected', address, reason });
   }
 

@@ -46,8 +46,9 @@ export type Negotiated = {
   /** Longest message that we may send, and that the neighbour may: RFC 8654 section 4. */
   readonly maxSend: number;
   readonly maxReceive: number;
-  /** All that the neighbour said of itself, for people. */
-  readonly capabilities: readonly Capability[];
+  /** All that the neighbour said it can do, and all that we did, for people. */
+  readonly received: readonly Capability[];
+  readonly offered: readonly Capability[];
 };
 
 /** The OPEN to send. Without capabilities for a neighbour that can not read them: RFC 5492 section 3. */
@@ -111,7 +112,8 @@ export function judgeOpen(
     enhancedRefresh: withCapabilities && settings.enhancedRefresh && theirs('enhanced-route-refresh'),
     maxSend: theirs('extended-message') ? MAX_EXTENDED_MESSAGE : MAX_MESSAGE,
     maxReceive: withCapabilities && settings.extendedMessages ? MAX_EXTENDED_MESSAGE : MAX_MESSAGE,
-    capabilities: open.capabilities,
+    received: open.capabilities,
+    offered: withCapabilities ? localCapabilities(settings) : [],
   };
 }
 

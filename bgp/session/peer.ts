@@ -51,7 +51,7 @@ import { Fsm, type IdleReason } from './fsm.ts';
 import type { Session, SessionHandler } from './handler.ts';
 import type { SessionSettings } from './settings.ts';
 import { type RunningTimer, type TimerInput, Timers } from './timers.ts';
-import { Link, type LinkOptions, rejectConnection } from './transport/link.ts';
+import { type Lingering, Link, type LinkOptions, rejectConnection } from './transport/link.ts';
 import { hopsOf, type Sockets } from './transport/sockets.ts';
 import type { Task, Turns } from './transport/turns.ts';
 
@@ -63,6 +63,7 @@ export type PeerOptions = {
   readonly random: () => number;
   readonly sockets: Sockets;
   readonly turns: Turns;
+  readonly lingering: Lingering;
   readonly handler: SessionHandler;
 };
 
@@ -83,8 +84,8 @@ export class Peer {
   flaps = 0;
   /** Why the last connection ended that ended with an error, and when (ms since 1970). */
   lastError: { readonly text: string; readonly at: number } | undefined;
-  /** When the state was entered, ms since 1970. */
-  stateSince: number;
+  /** When the session last became Established or ceased to be, ms since 1970; before the first one, when all began. */
+  changedAt: number;
 
   readonly #fsm: Fsm;
   readonly #options: PeerOptions;
@@ -106,7 +107,7 @@ export class Peer {
     this.#config = options.config;
     this.address = options.address;
     this.name = formatAddress(options.address);
-    this.stateSince = options.clock.date();
+    this.changedAt = options.clock.date();
     this.#fsm = new Fsm(options.settings, options.random);
     this.#timers = new Timers(options.clock, (timer) => this.#onTimer(timer));
   }
@@ -383,7 +384,7 @@ export class Peer {
   #noteState(from: State): void {
     const to = this.#fsm.state;
     if (from === to) return;
-    this.stateSince = this.#options.clock.date();
+    if (from === 'Established' || to === 'Established') this.changedAt = this.#options.clock.date();
     this.#options.handler.event({ kind: 'state', peer: this, from, to });
   }
 
@@ -500,8 +501,8 @@ export class Peer {
   }
 
   #linkOptions(): LinkOptions {
-    const { clock, turns } = this.#options;
-    return { turns, now: clock.now, after: clock.after };
+    const { clock, turns, lingering } = this.#options;
+    return { turns, lingering, now: clock.now, after: clock.after };
   }
 
   #sessionSide(): Side | undefined {

@@ -28,10 +28,35 @@ export interface LinkEvents {
 
 export type LinkOptions = {
   readonly turns: Turns;
+  /** Links that have something to say yet and are closed then. */
+  readonly lingering: Lingering;
   readonly now: () => number;
   /** Calls the function after so many ms, unless the returned one is called before. */
   readonly after: (ms: number, run: () => void) => () => void;
 };
+
+/** Connections whose last words are on the way. */
+export class Lingering {
+  readonly #links = new Set<Link>();
+  #resolvers: (() => void)[] = [];
+
+  add(link: Link): void {
+    this.#links.add(link);
+  }
+
+  delete(link: Link): void {
+    this.#links.delete(link);
+    if (this.#links.size > 0) return;
+    for (const resolve of this.#resolvers) resolve();
+    this.#resolvers = [];
+  }
+
+  /** Resolves when there is none (any more): at once, or after a few seconds at most. */
+  none(): Promise<void> {
+    if (this.#links.size === 0) return Promise.resolve();
+    return new Promise((resolve) => this.#resolvers.push(resolve));
+  }
+}
 
 /** Bytes received and not yet handed over, from which on the neighbour has to wait, and below which it may go on. */
 const INPUT_HIGH = 512 * 1024;
@@ -124,7 +149,12 @@ export class Link implements Task {
     this.#socket.resume();
     this.#socket.end();
     const cancel = this.#options.after(LINGER_MS, () => this.#socket.destroy());
-    this.#socket.once('close', cancel);
+    const { lingering } = this.#options;
+    lingering.add(this);
+    this.#socket.once('close', () => {
+      cancel();
+      lingering.delete(this);
+    });
   }
 
   /** Closes at once. */

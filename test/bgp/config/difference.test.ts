@@ -25,7 +25,7 @@ describe('the difference of two configurations', () => {
     const before =
       'peerGroups: {g: {remoteAs: 5}}\npeers:\n  - {address: "fd00::1", group: g}\n  - {address: 10.0.0.1, remoteAs: 6, port: 179}';
     const after =
-      '# a comment\npeers:\n  - {address: 10.0.0.1, remoteAs: [6]}\n  - {address: "fd00:0::1", remoteAs: 5}';
+      '# a comment\npeerGroups: {g: {}}\npeers:\n  - {address: 10.0.0.1, remoteAs: [6]}\n  - {address: "fd00:0::1", group: g, remoteAs: 5}';
     expect(difference(before, after)).toEqual({
       added: [],
       removed: [],

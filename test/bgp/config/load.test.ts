@@ -28,6 +28,7 @@ describe('defaults', () => {
       key: '192.0.2.1',
       match: { kind: 'address', address: { family: 4, bytes: Uint8Array.of(192, 0, 2, 1) } },
       description: '',
+      group: undefined,
       enabled: true,
       shutdownMessage: '',
       remoteAs: [{ first: 64513, last: 64513 }],
@@ -96,6 +97,7 @@ describe('a neighbour', () => {
       'peerGroups: {g: {remoteAs: 7, port: 1179, timers: {hold: 9, connectRetry: 3}, import: accept}}';
     const peer = loadPeer('address: 10.0.0.1, group: g, port: 179, timers: {hold: 30}', group);
     expect(peer).toMatchObject({
+      group: 'g',
       remoteAs: [{ first: 7, last: 7 }],
       port: 179,
       timers: { hold: 30, connectRetry: 3 },

@@ -307,11 +307,23 @@ describe('listening', () => {
     using them = dial(2);
     await them.establish();
     await us.reaches('10.0.0.2', 'Established');
-    us.sessions.close({ text: 'upgrade' });
+    const closed = us.sessions.close({ text: 'upgrade' });
     expect((await them.next('notification')).notification).toMatchObject({ code: 6, subcode: 2 });
+    them.socket.end();
+    await closed;
     using late = dial(2);
     await late.closed();
     expect(late.error).toBe('ECONNREFUSED');
+  });
+
+  it('ends without a farewell where neighbours are to keep our routes', async () => {
+    using us = new Speaker(`${HEAD}peers:\n  - {address: 10.0.0.2, remoteAs: 64513, passive: true}`, a);
+    using them = dial(2);
+    await them.establish();
+    await us.reaches('10.0.0.2', 'Established');
+    await us.sessions.close('silent');
+    await them.closed();
+    expect(them.count('notification')).toBe(0);
   });
 });
 

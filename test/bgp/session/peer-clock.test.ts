@@ -4,6 +4,7 @@ import { beforeEach, describe, expect, it } from 'vitest';
 import type { Clock } from '#bgp/session/clock.ts';
 import type { SessionHandler } from '#bgp/session/handler.ts';
 import { Peer } from '#bgp/session/peer.ts';
+import { Lingering } from '#bgp/session/transport/link.ts';
 import type { Sockets } from '#bgp/session/transport/sockets.ts';
 import { Turns } from '#bgp/session/transport/turns.ts';
 import { encodeMessage, type Message } from '#bgp/wire/message.ts';
@@ -89,6 +90,7 @@ beforeEach(async () => {
     random: () => 1,
     sockets,
     turns: new Turns(clock),
+    lingering: new Lingering(),
     handler,
   });
   peer.start();

@@ -107,6 +107,6 @@ export class Speaker implements SessionHandler, Disposable {
   }
 
   [Symbol.dispose](): void {
-    this.sessions.close('silent');
+    void this.sessions.close('silent');
   }
 }
