@@ -47,7 +47,7 @@ export const debianPackages = [
  */
 
 /** @type {readonly CProgram[]} */
-export const cPrograms = [];
+export const cPrograms = [{ output: 'build/bench-replay', sources: ['bench/kernel/replay.c'] }];
 
 /**
  * @typedef {object} GeneratedFile

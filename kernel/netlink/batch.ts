@@ -5,6 +5,9 @@ import { MessageWriter } from './writer.ts';
 
 const DATAGRAM_BYTES = 1 << 16;
 
+/** What a batch needs of a socket. */
+export type BatchSocket = Pick<NetlinkSocket, 'takeSequence' | 'exchange' | 'protocol'>;
+
 /** A message of a batch that the kernel refused. */
 export interface BatchFailure {
   /** Position of the message in the batch, from 0. */
@@ -22,7 +25,7 @@ export interface BatchFailure {
  */
 export class Batch {
   readonly writer = new MessageWriter(DATAGRAM_BYTES + 4096);
-  readonly #socket: NetlinkSocket;
+  readonly #socket: BatchSocket;
   readonly #describe: (index: number, message: Message) => string;
   readonly #failures: BatchFailure[] = [];
   #firstSequence = 0;
@@ -34,7 +37,7 @@ export class Batch {
    * @param describe says in words what the message at an index is about; called only for refused ones, with the message
    *   as it was sent, so that nobody has to keep what it was made from
    */
-  constructor(socket: NetlinkSocket, describe: (index: number, message: Message) => string) {
+  constructor(socket: BatchSocket, describe: (index: number, message: Message) => string) {
     this.#socket = socket;
     this.#describe = describe;
   }

@@ -1,7 +1,7 @@
-import { Batch } from '../netlink/batch.ts';
+import { Batch, type BatchSocket } from '../netlink/batch.ts';
 import { NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE } from '../netlink/constants.ts';
 import type { NetlinkError } from '../netlink/error.ts';
-import type { Message, NetlinkSocket } from '../netlink/socket.ts';
+import type { Message } from '../netlink/socket.ts';
 import {
   AF_INET,
   AF_INET6,
@@ -36,7 +36,7 @@ export class RouteBatch implements DifferenceSink {
   readonly #batch: Batch;
   readonly #refused: Pick<RouteFailure, 'operation' | 'destination'>[] = [];
 
-  constructor(socket: NetlinkSocket) {
+  constructor(socket: BatchSocket) {
     this.#batch = new Batch(socket, (_, message) => this.#describe(message));
   }
 

@@ -1,0 +1,32 @@
+/**
+ * The kernel layer against the tools that people use for the same work, and against C:
+ *
+ *     npm run bench:kernel                 everything
+ *     npm run bench:kernel -- routes       one section
+ *
+ * Needs root. All happens in network namespaces of its own. Exits with 1 when a bar is missed.
+ */
+
+import os from 'node:os';
+import { Report, type Section } from './frame.ts';
+import { memory } from './memory.ts';
+import { routes } from './routes.ts';
+
+const SECTIONS: readonly Section[] = [routes, memory];
+
+const wanted = process.argv.slice(2);
+const unknown = wanted.filter((name) => !SECTIONS.some((section) => section.name === name));
+if (unknown.length > 0) {
+  const names = SECTIONS.map((section) => section.name).join(', ');
+  console.error(`bench:kernel: found ${unknown.join(', ')}, expected some of ${names}`);
+  process.exit(2);
+}
+
+const report = new Report();
+report.note(
+  `${os.cpus().length} CPUs ${os.cpus()[0]?.model ?? ''}, Linux ${os.release()}, Node ${process.version}`,
+);
+for (const section of SECTIONS) {
+  if (wanted.length === 0 || wanted.includes(section.name)) await section.run(report);
+}
+process.exitCode = report.finish() ? 0 : 1;
