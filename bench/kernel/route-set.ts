@@ -42,10 +42,10 @@ export class RouteSet {
     }
   }
 
-  /** An empty table for routes of this kind. */
+  /** An empty table for as many routes of this kind. */
   empty(): RouteTable {
-    const { sets, table, protocol, metric } = this.table;
-    const options = { sets, table, protocol, metric };
+    const { sets, table, protocol, metric, size } = this.table;
+    const options = { sets, table, protocol, metric, capacity: size };
     return this.family === 4 ? new RouteTable4(options) : new RouteTable6(options);
   }
 

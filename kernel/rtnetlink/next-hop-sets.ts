@@ -63,6 +63,13 @@ export class NextHopSets {
     for (const hash of set.hashes) this.#forget(hash, id);
   }
 
+  /** Lets a set go that nobody holds. */
+  discard(id: number): void {
+    if (this.get(id).holders > 0) return;
+    this.hold(id);
+    this.release(id);
+  }
+
   /** What the encoder needs of a set. */
   get(id: number): NextHopSet {
     const set = this.#sets[id];
@@ -71,7 +78,8 @@ export class NextHopSets {
   }
 
   /**
-   * The number of the set that a route message tells of, held for nobody: hold it at once, as a route table does. The attributes that say so are in the first `count` of `words`
+   * The number of the set that a route message tells of, held for nobody: put it into a table, hold it or discard it at
+   * once. The attributes that say so are in the first `count` of `words`
    * as they were received; such words that were seen before need no decoding.
    */
   ofMessage(message: Message, words: Uint32Array, count: number): number {

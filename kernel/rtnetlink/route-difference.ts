@@ -61,10 +61,14 @@ export function readRoutes<T extends RouteTable>(
           if (message.type !== RTM_NEWROUTE || !reader.read(message)) return;
           if (reader.table !== table.table || reader.protocol !== table.protocol) return;
           const plain = reader.metric === table.metric && reader.tos === 0 && reader.sourceLength === 0;
-          const slot = plain ? table.slotRead(reader) : -1;
-          if (plain && slot < 0) table.setRead(reader, reader.set());
-          // In a disturbed dump the same route stands twice.
-          else if (!plain || !reader.isSet(table.id(slot))) others.push(readRoute(message)!);
+          if (plain) {
+            const id = reader.set();
+            const slot = table.addRead(reader, id);
+            // In a disturbed dump the same route stands twice.
+            if (slot < 0 || table.id(slot) === id) return;
+            table.sets.discard(id);
+          }
+          others.push(readRoute(message)!);
         },
       },
       table.family === 6 ? ipv6RouteGuard(table.table) : undefined,

@@ -109,20 +109,12 @@ export class RouteReader {
 
   /**
    * The number of what the route does, in the sets that the reader was made with. Only until the message is gone. Held for
-   * nobody: put it into a table, or hold it, at once.
+   * nobody: put it into a table, hold it or discard it at once.
    *
    * @throws RangeError for a message that is cut short
    */
   set(): number {
     return this.#sets.ofMessage(this.#message!, this.#path, this.#pathWords);
-  }
-
-  /** Whether the route does what the set of this number says. Otherwise like `set`, but leaves no set behind. */
-  isSet(id: number): boolean {
-    const found = this.set();
-    this.#sets.hold(found);
-    this.#sets.release(found);
-    return found === id;
   }
 
   #grow(used: number, needed: number): Uint32Array<ArrayBuffer> {

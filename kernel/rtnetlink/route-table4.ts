@@ -7,24 +7,21 @@ export class RouteTable4 extends RouteTable {
   readonly family = 4;
 
   constructor(options: RouteTableOptions) {
-    super(options, 1);
+    super(options, STRIDE);
   }
 
   /** Puts a route in. Returns the next-hop set that the prefix had before, 0 for none. */
   set(address: number, length: number, id: number): number {
     address |= 0;
     const slot = this.#find(address, length);
-    if (slot < 0) {
-      this.keys[~slot] = address;
-      this.lengths[~slot] = length;
-    }
-    return this.putAt(slot, id);
+    if (slot < 0) this.rows[~slot * STRIDE + 1] = address;
+    return this.putAt(slot, length, id);
   }
 
   /** The next-hop set of a prefix, 0 for none. */
   get(address: number, length: number): number {
     const slot = this.slot(address, length);
-    return slot < 0 ? 0 : this.ids[slot]!;
+    return slot < 0 ? 0 : this.id(slot);
   }
 
   /** Takes a route out. Returns whether there was one. */
@@ -38,23 +35,28 @@ export class RouteTable4 extends RouteTable {
   }
 
   address(slot: number): Uint8Array {
-    return ipv4Bytes(this.keys[slot]!);
+    return ipv4Bytes(this.rows[slot * STRIDE + 1]!);
   }
 
   slotLike(other: this, slot: number): number {
-    return this.#find(other.keys[slot]!, other.lengths[slot]!);
+    return this.#find(other.rows[slot * STRIDE + 1]!, other.length(slot));
   }
 
   slotRead(reader: RouteReader): number {
     return this.#find(reader.word0, reader.length);
   }
 
-  setRead(reader: RouteReader, id: number): number {
-    return this.set(reader.word0, reader.length, id);
+  addRead(reader: RouteReader, id: number): number {
+    const slot = this.slotRead(reader);
+    if (slot < 0) {
+      this.rows[~slot * STRIDE + 1] = reader.word0;
+      this.putAt(slot, reader.length, id);
+    }
+    return slot;
   }
 
   writeAddress(slot: number, words: Uint32Array, at: number): void {
-    words[at] = swap(this.keys[slot]!);
+    words[at] = swap(this.rows[slot * STRIDE + 1]!);
   }
 
   protected slotOfBytes(address: Uint8Array, length: number): number {
@@ -65,23 +67,29 @@ export class RouteTable4 extends RouteTable {
     return this.set(readU32(address), length, id);
   }
 
-  protected home(keys: Int32Array, slot: number, length: number, mask: number): number {
-    return hash4(keys[slot]!, length, this.seed) & mask;
+  protected home(rows: Int32Array, at: number): number {
+    return hash4(rows[at + 1]!, rows[at]! & 0xff, this.seed) & this.mask;
   }
 
   /** The slot of a prefix, or the complement of the empty slot where it belongs. */
   #find(address: number, length: number): number {
-    const { ids, keys, lengths } = this;
-    const mask = ids.length - 1;
+    const { rows, mask } = this;
     let slot = hash4(address, length, this.seed) & mask;
-    while (ids[slot] !== 0) {
-      if (keys[slot] === address && lengths[slot] === length) return slot;
+    for (;;) {
+      const at = slot * STRIDE;
+      const head = rows[at]!;
+      if (head === 0) return ~slot;
+      if (rows[at + 1] === address && (head & 0xff) === length) return slot;
       slot = (slot + 1) & mask;
     }
-    return ~slot;
   }
 }
 
+/** Words in a slot: next-hop set and length, address. */
+const STRIDE = 2;
+
 function hash4(address: number, length: number, seed: number): number {
-  return finish(address ^ Math.imul(length + 1, 0x9e3779b1) ^ seed);
+  // The number of the prefix among those of its length; its last three bits find the slot among eight.
+  const ordinal = length === 0 ? 0 : address >>> (32 - length);
+  return (finish((ordinal >>> 3) ^ Math.imul(length + 1, 0x9e3779b1) ^ seed) & ~7) | (ordinal & 7);
 }

@@ -139,8 +139,8 @@ for (const family of [4, 6] as const) {
         sorted(single.rt.routes.list({ protocol: 80 })),
       );
       const text = `-${family}`;
-      expect(bulk.ip(text, 'route', 'show', 'table', 'all')).toEqual(
-        single.ip(text, 'route', 'show', 'table', 'all'),
+      expect(sorted(bulk.ip(text, 'route', 'show', 'table', 'all'))).toEqual(
+        sorted(single.ip(text, 'route', 'show', 'table', 'all')),
       );
     });
 

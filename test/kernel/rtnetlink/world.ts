@@ -32,9 +32,12 @@ export class World implements Disposable {
     addresses.add({ link: this.v0, address: '10.0.0.1', length: 24 });
     addresses.add({ link: this.v0, address: '10.0.1.1', length: 24 });
     addresses.add({ link: this.v0, address: 'fd00::1', length: 64, flags: ['no-dad'] });
-    // The last that comes by itself, a moment after the carrier.
-    const ready = () =>
-      this.rt.routes.list({ family: 6, table: TABLE_LOCAL, type: 'multicast' }).length === 2;
+    // What comes by itself, a moment later: the route to fd00::1, and those for multicast by either end.
+    const ready = () => {
+      const local = this.rt.routes.list({ family: 6, table: TABLE_LOCAL });
+      const found = local.map((route) => route.destination);
+      return found.includes('fd00::1/128') && found.filter((text) => text === 'ff00::/8').length === 2;
+    };
     for (let i = 0; !ready(); i++) {
       if (i === 5000) throw new Error('the links are not ready after 5 seconds');
       Atomics.wait(CLOCK, 0, 0, 1);
