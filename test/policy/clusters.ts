@@ -13,8 +13,8 @@ import { anyLabels, anySelector } from './generate.ts';
 /** An object as `kubectl apply` would take it. */
 export type Manifest = Readonly<Record<string, unknown>>;
 
-const namespaceName = fc.constantFrom('n0', 'n1', 'n2');
-const nodeName = fc.constantFrom('node-0', 'node-1', 'node-2');
+const namespaceName = fc.constantFrom('n0', 'n0', 'n0', 'n1', 'n2');
+const nodeName = fc.constantFrom('node-0', 'node-0', 'node-1', 'node-2');
 const portName = fc.constantFrom('web', 'dns');
 const protocol = fc.constantFrom('TCP', 'UDP', 'SCTP');
 /** Mostly TCP, so that rules meet. */
@@ -42,6 +42,12 @@ const container = fc.record({
   }),
 });
 
+const containers = fc.oneof(
+  { weight: 2, arbitrary: fc.constant([{ ports: [{ name: 'web', containerPort: 1, protocol: 'TCP' }] }]) },
+  { weight: 1, arbitrary: fc.constant([]) },
+  { weight: 3, arbitrary: fc.array(container, { maxLength: 2 }) },
+);
+
 const podAddresses = fc.oneof(
   { weight: 4, arbitrary: fc.tuple(ipv4, ipv6) },
   { weight: 2, arbitrary: fc.tuple(ipv4) },
@@ -55,11 +61,12 @@ const pod = fc
       namespace: namespaceName,
       name: fc.constantFrom('p0', 'p1', 'p2', 'p3', 'p4'),
       labels: anyLabels,
+      uid: fc.constantFrom('u0', 'u0', 'u1'),
     }),
     nodeName,
     hostNetwork: fc.constantFrom(false, false, false, false, true),
     phase: fc.constantFrom('Running', 'Running', 'Running', 'Running', 'Pending', 'Succeeded'),
-    containers: fc.array(container, { maxLength: 2 }),
+    containers,
     addresses: podAddresses,
   })
   .map(
@@ -75,7 +82,8 @@ const pod = fc
 const port = fc.oneof(
   { weight: 1, arbitrary: fc.record({ protocol }) },
   { weight: 3, arbitrary: fc.record({ protocol: likelyProtocol, port: portNumber }) },
-  { weight: 3, arbitrary: fc.record({ protocol: likelyProtocol, port: portName }) },
+  { weight: 2, arbitrary: fc.record({ protocol: likelyProtocol, port: portName }) },
+  { weight: 2, arbitrary: fc.constant({ port: 'web' }) },
   {
     weight: 2,
     arbitrary: fc
@@ -147,11 +155,30 @@ const policy = fc
     }),
   );
 
+/** A pod that differs from another one in few things or in none. */
+const twin = fc
+  .record({
+    name: fc.constantFrom('p0', 'p1'),
+    uid: fc.constantFrom('u0', 'u1'),
+    nodeName: fc.constantFrom('node-0', 'node-1'),
+    ip: fc.constantFrom('10.0.0.1', '10.0.0.2'),
+  })
+  .map(
+    ({ name, uid, nodeName, ip }): Manifest => ({
+      apiVersion: 'v1',
+      kind: 'Pod',
+      metadata: { namespace: 'n0', name, uid, labels: { a: 'x' } },
+      spec: { nodeName },
+      status: { podIPs: [{ ip }] },
+    }),
+  );
+
 /** One object of any kind. */
 export const anyManifest: fc.Arbitrary<Manifest> = fc.oneof(
   { weight: 1, arbitrary: namespace },
   { weight: 1, arbitrary: node },
-  { weight: 4, arbitrary: pod },
+  { weight: 3, arbitrary: pod },
+  { weight: 2, arbitrary: twin },
   { weight: 4, arbitrary: policy },
 );
 

@@ -9,7 +9,12 @@ import type { Labels } from '#datastore/schema.ts';
 const key = fc.constantFrom('a', 'b');
 const value = fc.constantFrom('x', 'y', 'z');
 
-export const anyLabels: fc.Arbitrary<Labels> = fc.dictionary(key, value, { maxKeys: 2 });
+/** Often the same, so that things belong together. */
+export const anyLabels: fc.Arbitrary<Labels> = fc.oneof(
+  { weight: 2, arbitrary: fc.constant({ a: 'x' }) },
+  { weight: 1, arbitrary: fc.constant({ a: 'y' }) },
+  { weight: 2, arbitrary: fc.dictionary(key, value, { maxKeys: 2 }) },
+);
 
 const requirement: fc.Arbitrary<LabelRequirement> = fc.oneof(
   fc.record({
@@ -24,7 +29,14 @@ const requirement: fc.Arbitrary<LabelRequirement> = fc.oneof(
   }),
 );
 
-export const anySelector: fc.Arbitrary<LabelSelector> = fc.record({
-  matchLabels: fc.oneof({ weight: 2, arbitrary: fc.constant({}) }, { weight: 1, arbitrary: anyLabels }),
-  matchExpressions: fc.array(requirement, { maxLength: 3 }),
-});
+export const anySelector: fc.Arbitrary<LabelSelector> = fc.oneof(
+  { weight: 1, arbitrary: fc.constant({ matchLabels: {}, matchExpressions: [] }) },
+  { weight: 1, arbitrary: fc.constant({ matchLabels: { a: 'x' }, matchExpressions: [] }) },
+  {
+    weight: 3,
+    arbitrary: fc.record({
+      matchLabels: fc.oneof({ weight: 2, arbitrary: fc.constant({}) }, { weight: 1, arbitrary: anyLabels }),
+      matchExpressions: fc.array(requirement, { maxLength: 3 }),
+    }),
+  },
+);

@@ -1,0 +1,276 @@
+/**
+ * The compiler: takes changes of pods, namespaces and policies, and keeps the programs of nodes up to date. An event
+ * costs what it changes.
+ *
+ *     Pod       -> Pods            groups of pods that policies can not tell apart, and who has which address
+ *     Namespace -> SelectionIndex  which groups are selected by which selectors
+ *     policy    -> Policies        rules, and the atoms of peers that they share
+ *     group     -> GroupRules      all its policies resolved
+ *     node      -> OpenNode, View  classes, what they may do, and which addresses are of them
+ */
+
+import type { AddressKey } from '#datastore/address.ts';
+import { NAMESPACE_NAME_LABEL } from '#datastore/kinds/namespace.ts';
+import type { Resource, ResourceKey } from '#datastore/resource.ts';
+import type { Change } from '#datastore/source.ts';
+import type { Direction, PodKey, ProgramSink } from '../program/program.ts';
+import type { Atom } from './atoms.ts';
+import { ClassNames } from './class-names.ts';
+import { GroupRules } from './group-rules.ts';
+import { OpenNode } from './open-node.ts';
+import { type PodEntry, type PodGroup, Pods } from './pods.ts';
+import { addTo, Policies, removeFrom } from './policies.ts';
+import { generalPolicy } from './rules.ts';
+import { type PodSelection, SelectionIndex } from './selection.ts';
+import type { View } from './view.ts';
+
+/** A view and the node that it is of. */
+interface Watcher {
+  readonly node: OpenNode;
+  readonly view: View;
+}
+
+export class Compiler {
+  readonly #names = new ClassNames();
+  readonly #index: SelectionIndex<PodGroup>;
+  readonly #pods: Pods;
+  readonly #policies: Policies;
+  readonly #rules = new WeakMap<PodGroup, Record<Direction, GroupRules>>();
+  readonly #nodes = new Map<string, OpenNode>();
+  readonly #podsOfNode = new Map<string, Set<PodEntry>>();
+  readonly #watchersOfAtom = new Map<Atom, Set<Watcher>>();
+  readonly #watchersOfGroup = new Map<PodGroup, Set<Watcher>>();
+  readonly #watchers = new WeakMap<View, Watcher>();
+  /** What happened since the last flush. */
+  readonly #changedPods = new Map<
+    PodKey,
+    { readonly before: PodEntry | undefined; after: PodEntry | undefined }
+  >();
+  readonly #movedAddresses = new Map<
+    AddressKey,
+    { readonly from: PodEntry | undefined; to: PodEntry | undefined }
+  >();
+  readonly #changedRules = new Set<PodGroup>();
+  readonly #changedNodes = new Set<OpenNode>();
+
+  constructor() {
+    this.#index = new SelectionIndex<PodGroup>(
+      {
+        selected: (selection, group) => this.#selectionChanged(selection, group),
+        unselected: (selection, group) => this.#selectionChanged(selection, group),
+      },
+      (name) => ({ [NAMESPACE_NAME_LABEL]: name }),
+    );
+    this.#policies = new Policies(this.#index);
+    this.#pods = new Pods({
+      groupAdded: (group) => this.#index.addGroup(group),
+      groupRemoved: (group) => this.#index.removeGroup(group),
+      podChanged: (before, after) => this.#podChanged(before, after),
+      addressMoved: (address, from, to) => this.#addressMoved(address, from, to),
+    });
+  }
+
+  /** Takes over changes. Nothing is told before `flush`, so that changes that belong together stay so. */
+  apply(changes: Iterable<Change>): void {
+    for (const change of changes) {
+      if (change.type === 'put') this.#put(change.resource);
+      else this.#delete(change.key);
+    }
+  }
+
+  /** Brings all open nodes up to date. */
+  flush(): void {
+    for (const { before, after } of this.#changedPods.values()) this.#movePod(before, after);
+    for (const group of this.#changedRules) this.#renewRules(group);
+    for (const [address, { from, to }] of this.#movedAddresses) this.#moveAddress(address, from, to);
+    this.#changedPods.clear();
+    this.#changedRules.clear();
+    this.#movedAddresses.clear();
+    for (const node of this.#changedNodes) node.flush();
+    this.#changedNodes.clear();
+    this.#policies.sweep();
+  }
+
+  /**
+   * Opens a node: its whole programs are told to the sink at once, and from then on what changes.
+   *
+   * @returns closes it
+   */
+  open(name: string, sink: ProgramSink): () => void {
+    if (this.#nodes.has(name)) throw new Error(`node ${name} is open already`);
+    this.flush();
+    const node = new OpenNode(
+      {
+        names: this.#names,
+        atomsOf: (group) => this.#atomsOf(group),
+        rulesOf: (group) => this.#rulesOf(group),
+        addressesOf: (pod) => this.#pods.addressesOf(pod),
+        atomUsed: (node, view, atom, used) => this.#watch(this.#watchersOfAtom, atom, { node, view }, used),
+        peerUsed: (node, view, group, used) =>
+          this.#watch(this.#watchersOfGroup, group, { node, view }, used),
+      },
+      sink,
+    );
+    this.#nodes.set(name, node);
+    for (const pod of this.#podsOfNode.get(name) ?? []) node.addPod(pod);
+    node.flush();
+    return () => {
+      if (this.#nodes.get(name) !== node) return;
+      this.#nodes.delete(name);
+      this.#changedNodes.delete(node);
+      node.close();
+    };
+  }
+
+  /** How many of what there are: for metrics, and to see that nothing is left behind. */
+  get counts(): Readonly<
+    Record<'pods' | 'groups' | 'policies' | 'atoms' | 'selections' | 'classes' | 'watched', number>
+  > {
+    return {
+      pods: this.#pods.size,
+      groups: this.#pods.groups,
+      policies: this.#policies.size,
+      atoms: this.#policies.atoms,
+      selections: this.#index.size,
+      classes: this.#names.size,
+      watched: this.#watchersOfAtom.size + this.#watchersOfGroup.size,
+    };
+  }
+
+  #put(resource: Resource): void {
+    if (resource.kind === 'Pod') this.#pods.put(resource);
+    else if (resource.kind === 'Namespace') this.#index.setNamespace(resource.name, resource.labels);
+    else if (resource.kind === 'NetworkPolicy') {
+      const general = generalPolicy(resource);
+      this.#rulesMayDiffer(this.#policies.replace(general.key, general));
+    }
+  }
+
+  #delete(key: ResourceKey): void {
+    const [kind, namespace, name] = key.split('/') as [string, string, string];
+    if (kind === 'Pod') this.#pods.delete(`${namespace}/${name}`);
+    else if (kind === 'Namespace') this.#index.setNamespace(name, undefined);
+    else if (kind === 'NetworkPolicy')
+      this.#rulesMayDiffer(this.#policies.replace(`${namespace}/${name}`, undefined));
+  }
+
+  #rulesMayDiffer(groups: Iterable<PodGroup>): void {
+    for (const group of groups) this.#changedRules.add(group);
+  }
+
+  #selectionChanged(selection: PodSelection<PodGroup>, group: PodGroup): void {
+    if (this.#policies.isSubject(selection)) this.#changedRules.add(group);
+    for (const atom of this.#policies.atomsOf(selection))
+      this.#peerChanged(this.#watchersOfAtom.get(atom), group);
+  }
+
+  #podChanged(before: PodEntry | undefined, after: PodEntry | undefined): void {
+    if (before !== undefined) removeFrom(this.#podsOfNode, before.node, before);
+    if (after !== undefined) addTo(this.#podsOfNode, after.node, after);
+    const { key } = (before ?? after)!;
+    const known = this.#changedPods.get(key);
+    if (known === undefined) this.#changedPods.set(key, { before, after });
+    else known.after = after;
+  }
+
+  #addressMoved(address: AddressKey, from: PodEntry | undefined, to: PodEntry | undefined): void {
+    const known = this.#movedAddresses.get(address);
+    if (known === undefined) this.#movedAddresses.set(address, { from, to });
+    else known.to = to;
+    // Views have no class for a group without addresses.
+    if (to?.group.addresses.size === 1) {
+      for (const atom of this.#atomsOf(to.group)) this.#peerChanged(this.#watchersOfAtom.get(atom), to.group);
+    }
+    if (from?.group.addresses.size === 0)
+      this.#peerChanged(this.#watchersOfGroup.get(from.group), from.group);
+  }
+
+  #peerChanged(watchers: Iterable<Watcher> | undefined, group: PodGroup): void {
+    for (const { node, view } of watchers ?? []) {
+      view.peerChanged(group);
+      this.#changedNodes.add(node);
+    }
+  }
+
+  #movePod(before: PodEntry | undefined, after: PodEntry | undefined): void {
+    if (before === after) return;
+    const left = before && this.#nodes.get(before.node);
+    const joined = after && this.#nodes.get(after.node);
+    if (left !== undefined && left === joined && before!.group === after!.group) {
+      left.replacePod(before!, after!);
+      this.#changedNodes.add(left);
+      return;
+    }
+    if (left !== undefined) {
+      left.removePod(before!, left === joined);
+      this.#changedNodes.add(left);
+    }
+    if (joined !== undefined) {
+      joined.addPod(after!);
+      this.#changedNodes.add(joined);
+    }
+  }
+
+  #renewRules(group: PodGroup): void {
+    const before = this.#rules.get(group);
+    if (before === undefined) return;
+    const after = this.#resolve(group);
+    // Those that say the same as before stay the same.
+    if (before.ingress.text === after.ingress.text && before.egress.text === after.egress.text) return;
+    this.#rules.set(group, after);
+    for (const pod of group.pods) {
+      const node = this.#nodes.get(pod.node);
+      if (!node?.hasGroup(group)) continue;
+      node.rulesChanged(group);
+      this.#changedNodes.add(node);
+    }
+  }
+
+  #moveAddress(address: AddressKey, from: PodEntry | undefined, to: PodEntry | undefined): void {
+    for (const pod of [from, to]) {
+      const node = pod && this.#nodes.get(pod.node);
+      if (node === undefined) continue;
+      node.addressesChanged(pod!);
+      this.#changedNodes.add(node);
+    }
+    if (from?.group === to?.group) return;
+    const watchers = new Set([
+      ...((from && this.#watchersOfGroup.get(from.group)) ?? []),
+      ...((to && this.#watchersOfGroup.get(to.group)) ?? []),
+    ]);
+    for (const { node, view } of watchers) {
+      view.addressMoved(address, from?.group, to?.group);
+      this.#changedNodes.add(node);
+    }
+  }
+
+  *#atomsOf(group: PodGroup): Iterable<Atom> {
+    for (const selection of this.#index.selectionsOf(group)) yield* this.#policies.atomsOf(selection);
+  }
+
+  #rulesOf(group: PodGroup): Record<Direction, GroupRules> {
+    let rules = this.#rules.get(group);
+    if (rules === undefined) {
+      rules = this.#resolve(group);
+      this.#rules.set(group, rules);
+    }
+    return rules;
+  }
+
+  #resolve(group: PodGroup): Record<Direction, GroupRules> {
+    return {
+      ingress: new GroupRules(group, this.#policies.rulesOf(group, 'ingress')),
+      egress: new GroupRules(group, this.#policies.rulesOf(group, 'egress')),
+    };
+  }
+
+  #watch<T>(watchers: Map<T, Set<Watcher>>, of: T, { node, view }: Watcher, used: boolean): void {
+    let watcher = this.#watchers.get(view);
+    if (watcher === undefined) {
+      watcher = { node, view };
+      this.#watchers.set(view, watcher);
+    }
+    if (used) addTo(watchers, of, watcher);
+    else removeFrom(watchers, of, watcher);
+  }
+}

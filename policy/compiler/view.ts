@@ -1,0 +1,273 @@
+/**
+ * One direction of one node: the atoms that its pods' rules know, the classes into which these part all addresses, and
+ * what each class may do with each pod. Whatever changes is told to the node's sink.
+ */
+
+import { type AddressKey, type AddressRange, type Family, familyOf } from '#datastore/address.ts';
+import type { PortVerdicts } from '../program/ports.ts';
+import type { BlockRange, ClassId, Direction, ProgramSink } from '../program/program.ts';
+import type { Atom, Facet } from './atoms.ts';
+import { cutInPieces, findRange, type Piece } from './blocks.ts';
+import type { ClassNames } from './class-names.ts';
+import type { GroupRules } from './group-rules.ts';
+import type { PodEntry, PodGroup } from './pods.ts';
+
+/** What a view needs to know of the rest of the cluster. */
+export interface ViewContext {
+  readonly direction: Direction;
+  readonly sink: ProgramSink;
+  readonly names: ClassNames;
+  /** The node's own pods of a group. */
+  localPods(group: PodGroup): Iterable<PodEntry>;
+  /** Atoms whose pods the group's pods are among. */
+  atomsOf(group: PodGroup): Iterable<Atom>;
+  /** The view begins, or ceases, to care about an atom. */
+  atomUsed(atom: Atom, used: boolean): void;
+  /** The view begins, or ceases, to have a class for a group. */
+  peerUsed(group: PodGroup, used: boolean): void;
+}
+
+/** An address class as the view has it. */
+interface ClassState {
+  readonly key: string;
+  readonly id: ClassId;
+  readonly facets: readonly Facet[];
+  /** How many groups, addresses and ranges are of it. */
+  users: number;
+  readonly entries: Map<PodGroup, PortVerdicts>;
+}
+
+/** Classes of a group's addresses: one for all of them, or one for each where blocks tell them apart. */
+type Peer =
+  | { readonly kind: 'uniform'; readonly class: ClassState }
+  | { readonly kind: 'split'; readonly classes: Map<AddressKey, ClassState> };
+
+export class View {
+  readonly #context: ViewContext;
+  /** How many of the local groups know an atom. */
+  readonly #atoms = new Map<Atom, number>();
+  /** How many of the atoms depend on addresses. */
+  #addressAtoms = 0;
+  readonly #rules = new Map<PodGroup, GroupRules>();
+  readonly #peers = new Map<PodGroup, Peer>();
+  readonly #classes = new Map<string, ClassState>();
+  readonly #unused = new Set<ClassState>();
+  /** What blocks make of all addresses. */
+  readonly #pieces: Record<Family, readonly Piece<Facet>[]> = { 4: [], 6: [] };
+  readonly #pieceClasses: Record<Family, readonly ClassState[]> = { 4: [], 6: [] };
+  #blocksChanged = false;
+  readonly #changedPeers = new Set<PodGroup>();
+
+  constructor(context: ViewContext) {
+    this.#context = context;
+  }
+
+  /**
+   * The rules of a local group are these now, `undefined` if it is not local any more. Its pods are those that
+   * `localPods` gives.
+   */
+  setRules(group: PodGroup, rules: GroupRules | undefined): void {
+    const before = this.#rules.get(group);
+    if (rules === undefined) this.#rules.delete(group);
+    else this.#rules.set(group, rules);
+    for (const atom of rules?.atoms ?? []) if (!before?.atoms.has(atom)) this.#useAtom(atom, 1);
+    for (const atom of before?.atoms ?? []) if (!rules?.atoms.has(atom)) this.#useAtom(atom, -1);
+    for (const state of this.#classes.values()) this.#setEntry(state, group, rules?.entry(state.facets));
+  }
+
+  /** One pod more of a group whose rules are known. */
+  addPod(group: PodGroup, pod: PodEntry): void {
+    for (const { id, entries } of this.#classes.values()) {
+      const verdicts = entries.get(group);
+      if (verdicts !== undefined) this.#context.sink.entry(this.#context.direction, id, pod.key, verdicts);
+    }
+  }
+
+  /** A pod that was of the group is not on the node any more, or not of that group. */
+  removePod(group: PodGroup, pod: PodEntry): void {
+    for (const { id, entries } of this.#classes.values()) {
+      if (entries.has(group)) this.#context.sink.entry(this.#context.direction, id, pod.key, undefined);
+    }
+  }
+
+  /** A group's pods fulfil other atoms than before, or it has addresses now and had none, or the other way round. */
+  peerChanged(group: PodGroup): void {
+    this.#changedPeers.add(group);
+  }
+
+  /**
+   * An address went from a pod of one group to one of another. Groups that the view has no class for do not matter here:
+   * when they get one, all their addresses do.
+   */
+  addressMoved(address: AddressKey, from: PodGroup | undefined, to: PodGroup | undefined): void {
+    const left = from && this.#peers.get(from);
+    const joined = to && this.#peers.get(to);
+    let told = false;
+    if (left?.kind === 'split') {
+      const state = left.classes.get(address);
+      if (state !== undefined) {
+        left.classes.delete(address);
+        this.#release(state);
+        told = true;
+      }
+    } else if (left !== undefined) {
+      told = true;
+    }
+    const now = joined?.kind === 'uniform' ? joined.class : undefined;
+    if (now !== undefined || told) this.#tell(address, now);
+    if (joined?.kind === 'split') this.#changedPeers.add(to!);
+  }
+
+  /** Brings everything up to date. */
+  flush(): void {
+    if (this.#blocksChanged) this.#cutBlocks();
+    for (const group of this.#changedPeers) this.#setPeer(group);
+    this.#changedPeers.clear();
+    for (const state of this.#unused) this.#forget(state);
+    this.#unused.clear();
+  }
+
+  /** Ceases to care about anything, without a word to the sink. */
+  close(): void {
+    for (const atom of this.#atoms.keys()) this.#context.atomUsed(atom, false);
+    for (const group of this.#peers.keys()) this.#context.peerUsed(group, false);
+    for (const { key } of this.#classes.values()) this.#context.names.release(key);
+  }
+
+  #useAtom(atom: Atom, more: number): void {
+    const before = this.#atoms.get(atom) ?? 0;
+    const users = before + more;
+    if (users === 0) this.#atoms.delete(atom);
+    else this.#atoms.set(atom, users);
+    if (before > 0 && users > 0) return;
+    this.#context.atomUsed(atom, users > 0);
+    for (const group of atom.pods?.groups ?? []) this.#changedPeers.add(group);
+    if (atom.ranges === undefined) return;
+    this.#addressAtoms += more;
+    this.#blocksChanged = true;
+  }
+
+  /** Parts all addresses by the blocks that there are now. */
+  #cutBlocks(): void {
+    this.#blocksChanged = false;
+    const blocks = [...this.#atoms.keys()].filter(({ pods }) => pods === undefined);
+    const sets = blocks.map((atom): [Facet, readonly AddressRange[]] => [atom.facet(), atom.ranges!]);
+    for (const family of [4, 6] as const) {
+      const pieces = cutInPieces(sets, family);
+      const classes = pieces.map(({ members }) => this.#acquire(members));
+      for (const state of this.#pieceClasses[family]) this.#release(state);
+      const told = this.#blockRanges(family);
+      this.#pieces[family] = pieces;
+      this.#pieceClasses[family] = classes;
+      const ranges = this.#blockRanges(family);
+      if (!sameRanges(told, ranges)) this.#context.sink.blocks(this.#context.direction, family, ranges);
+    }
+    // Which of a group's addresses are in which block may be another now.
+    for (const group of this.#peers.keys()) this.#changedPeers.add(group);
+    for (const atom of this.#atoms.keys()) {
+      if (atom.ranges !== undefined)
+        for (const group of atom.pods?.groups ?? []) this.#changedPeers.add(group);
+    }
+  }
+
+  #blockRanges(family: Family): BlockRange[] {
+    const classes = this.#pieceClasses[family];
+    return this.#pieces[family].map(({ first, last }, i) => ({ first, last, class: classes[i]!.id }));
+  }
+
+  /** Finds out the classes of a group's addresses, and tells those that changed. */
+  #setPeer(group: PodGroup): void {
+    const before = this.#peers.get(group);
+    const after = this.#peerOf(group);
+    if (after === undefined) this.#peers.delete(group);
+    else this.#peers.set(group, after);
+    if (before?.kind === 'uniform' && after?.kind === 'uniform' && before.class === after.class) {
+      this.#release(before.class);
+      return;
+    }
+    const classOf = (peer: Peer | undefined, address: AddressKey) =>
+      peer?.kind === 'split' ? peer.classes.get(address) : peer?.class;
+    for (const address of group.addresses) {
+      const now = classOf(after, address);
+      if (now !== classOf(before, address)) this.#tell(address, now);
+    }
+    if (before?.kind === 'uniform') this.#release(before.class);
+    else for (const state of before?.classes.values() ?? []) this.#release(state);
+    if ((before === undefined) !== (after === undefined)) this.#context.peerUsed(group, after !== undefined);
+  }
+
+  #peerOf(group: PodGroup): Peer | undefined {
+    if (group.addresses.size === 0) return undefined;
+    const always: Facet[] = [];
+    const inRanges: Facet[] = [];
+    for (const atom of this.#context.atomsOf(group)) {
+      if (!this.#atoms.has(atom)) continue;
+      for (const facet of atom.facetsOf(group)) (atom.ranges === undefined ? always : inRanges).push(facet);
+    }
+    if (always.length === 0 && inRanges.length === 0) return undefined;
+    if (this.#addressAtoms === 0) return { kind: 'uniform', class: this.#acquire(always) };
+    const classes = new Map<AddressKey, ClassState>();
+    for (const address of group.addresses) {
+      const own = [
+        ...always,
+        ...inRanges.filter(({ atom }) => findRange(atom.ranges!, address) !== undefined),
+      ];
+      // One that is nothing but in blocks is found among all addresses.
+      if (own.length === 0) continue;
+      const members = findRange(this.#pieces[familyOf(address)], address)?.members ?? [];
+      classes.set(address, this.#acquire([...own, ...members]));
+    }
+    return { kind: 'split', classes };
+  }
+
+  #tell(address: AddressKey, state: ClassState | undefined): void {
+    this.#context.sink.address(this.#context.direction, address, state?.id);
+  }
+
+  /** The class of addresses with these facets, for one user more. */
+  #acquire(facets: readonly Facet[]): ClassState {
+    const sorted = [...facets].sort((a, b) => a.number - b.number);
+    const key = sorted.map(({ number }) => number).join();
+    let state = this.#classes.get(key);
+    if (state === undefined) {
+      state = {
+        key,
+        id: this.#context.names.acquire(key, sorted),
+        facets: sorted,
+        users: 0,
+        entries: new Map(),
+      };
+      this.#classes.set(key, state);
+      for (const [group, rules] of this.#rules) this.#setEntry(state, group, rules.entry(sorted));
+    }
+    state.users++;
+    this.#unused.delete(state);
+    return state;
+  }
+
+  #release(state: ClassState): void {
+    if (--state.users === 0) this.#unused.add(state);
+  }
+
+  #forget(state: ClassState): void {
+    for (const group of [...state.entries.keys()]) this.#setEntry(state, group, undefined);
+    this.#classes.delete(state.key);
+    this.#context.names.release(state.key);
+  }
+
+  #setEntry(state: ClassState, group: PodGroup, verdicts: PortVerdicts | undefined): void {
+    const before = state.entries.get(group);
+    const after = verdicts?.text === 'none' ? undefined : verdicts;
+    if (before?.text === after?.text) return;
+    if (after === undefined) state.entries.delete(group);
+    else state.entries.set(group, after);
+    const { sink, direction } = this.#context;
+    for (const pod of this.#context.localPods(group)) sink.entry(direction, state.id, pod.key, after);
+  }
+}
+
+function sameRanges(a: readonly BlockRange[], b: readonly BlockRange[]): boolean {
+  const same = (one: BlockRange, two: BlockRange) =>
+    one.first === two.first && one.last === two.last && one.class === two.class;
+  return a.length === b.length && a.every((range, i) => same(range, b[i]!));
+}
