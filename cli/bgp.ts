@@ -1,0 +1,358 @@
+import { Command, Option } from 'commander';
+import { bgpService } from '#proto/bgp.ts';
+import { connect, type RpcClient } from '#proto/client.ts';
+import { margay } from '#proto/generated/bgp.js';
+import { neighborFields, neighborTable, pathTable, statusFields } from './bgp-view.ts';
+import { type Format, printData, printFields, printTable } from './output.ts';
+import { CliError, type Context, EXIT, outputOption } from './program.ts';
+
+const v1 = margay.bgp.v1;
+
+/** Where the speaker listens unless told otherwise. */
+export const DEFAULT_BGP_SOCKET = '/run/margay/bgp.sock';
+
+/** `margay bgp`: the speaker itself with --config, and the commands that talk to a running one. */
+export function bgpCommand(context: Context): Command {
+  const bgp = new Command('bgp')
+    .description('The BGP speaker: with --config FILE it runs; its commands talk to a running one.')
+    .option('-c, --config <file>', 'run the speaker with this configuration')
+    .addOption(
+      new Option('--socket <path>', 'unix socket of the speaker')
+        .default(DEFAULT_BGP_SOCKET)
+        .env('MARGAY_BGP_SOCKET'),
+    )
+    .addHelpText(
+      'after',
+      `
+Examples:
+  margay bgp --config /etc/margay/bgp.yaml    run the speaker
+  margay bgp neighbors                        who is up, and who is not
+  margay bgp route 10.1.2.3                   which route an address takes, and why
+  margay bgp rib --in 192.0.2.1 -o json       what a neighbour sent`,
+    )
+    .action(async (options: { config?: string; socket: string }) => {
+      if (options.config === undefined)
+        throw new CliError(
+          'margay bgp: give --config FILE to run the speaker, or a command (see --help)',
+          EXIT.usage,
+        );
+      const { runSpeaker } = await import('#bgp/main.ts');
+      await runSpeaker({ configFile: options.config, signal: context.signal });
+    });
+
+  /** Adds a command that makes one call; `-o` is there, the client is closed. */
+  const command = (nameAndArguments: string, description: string, example: string): Command =>
+    bgp
+      .command(nameAndArguments)
+      .description(description)
+      .addOption(outputOption())
+      .addHelpText('after', `\nExample:\n  margay bgp ${example}`);
+
+  const withSpeaker = async (
+    work: (speaker: RpcClient<typeof bgpService>) => Promise<void>,
+  ): Promise<void> => {
+    const speaker = connect(bgpService, `unix:${bgp.opts<{ socket: string }>().socket}`);
+    try {
+      await work(speaker);
+    } finally {
+      speaker.close();
+    }
+  };
+  const { out } = context;
+
+  command('status', 'The speaker at a glance.', 'status').action(({ output }: { output: Format }) =>
+    withSpeaker(async (speaker) => {
+      const status = await speaker.getStatus({});
+      if (output !== 'table') printData(out, output, plain(v1.Status, status));
+      else printFields(out, statusFields(status, context.now()));
+    }),
+  );
+
+  command('neighbors', 'All neighbours, a line each.', 'neighbors -o json').action(
+    ({ output }: { output: Format }) =>
+      withSpeaker(async (speaker) => {
+        const reply = await speaker.listNeighbors({});
+        if (output !== 'table') printData(out, output, plain(v1.ListNeighborsResponse, reply).neighbors);
+        else printTable(out, neighborTable(context.now()), reply.neighbors);
+      }),
+  );
+
+  command('neighbor <address>', 'One neighbour with all there is to know.', 'neighbor 192.0.2.1').action(
+    (address: string, { output }: { output: Format }) =>
+      withSpeaker(async (speaker) => {
+        const [neighbor] = (await speaker.listNeighbors({ address })).neighbors;
+        if (!neighbor) throw new CliError(`neighbour ${address}: found none`);
+        if (output !== 'table') printData(out, output, plain(v1.Neighbor, neighbor));
+        else printFields(out, neighborFields(neighbor, context.now()));
+      }),
+  );
+
+  command(
+    'rib [prefix]',
+    'A table of routes: the Loc-RIB, or what a neighbour sent or was sent.',
+    'rib --out 192.0.2.1',
+  )
+    .addOption(
+      new Option('--in <neighbor>', 'what the neighbour sent, before the import filter').conflicts([
+        'accepted',
+        'out',
+        'originated',
+      ]),
+    )
+    .addOption(
+      new Option('--accepted <neighbor>', 'what the import filter made of it').conflicts([
+        'out',
+        'originated',
+      ]),
+    )
+    .addOption(new Option('--out <neighbor>', 'what the neighbour was sent').conflicts('originated'))
+    .option('--originated', 'what this speaker originates')
+    .option('-4, --ipv4', 'IPv4 only')
+    .option('-6, --ipv6', 'IPv6 only')
+    .option('-l, --longer', 'with a prefix: what lies within it too')
+    .action((prefix: string | undefined, options: RibOptions) =>
+      withSpeaker(async (speaker) => {
+        const routes = speaker.listRoutes(
+          {
+            ...ribRequest(options),
+            ...(prefix === undefined ? {} : { prefix, longer: options.longer ?? false }),
+          },
+          { signal: context.signal },
+        );
+        const found: margay.bgp.v1.IRoute[] = [];
+        for await (const batch of routes) {
+          found.push(...batch.routes);
+        }
+        if (options.output !== 'table')
+          printData(
+            out,
+            options.output,
+            found.map((route) => plain(v1.Route, route)),
+          );
+        else printTable(out, pathTable(context.now()), found.flatMap(pathsOf));
+      }),
+    );
+
+  command(
+    'route <address>',
+    'The longest match for an address or a prefix, with why each path won or lost.',
+    'route 10.1.2.3',
+  ).action((address: string, { output }: { output: Format }) =>
+    withSpeaker(async (speaker) => {
+      const { route } = await speaker.lookupRoute({ address });
+      if (!route) throw new CliError(`${address}: no route`);
+      if (output !== 'table') printData(out, output, plain(v1.Route, route));
+      else printTable(out, pathTable(context.now()), pathsOf(route));
+    }),
+  );
+
+  command(
+    'advertise <prefix...>',
+    'Originate prefixes until the speaker stops.',
+    'advertise 10.9.0.0/24 --community 65000:9',
+  )
+    .option('--next-hop <address>', 'next hop in place of our own address')
+    .option('--med <value>', 'multi-exit discriminator', Number)
+    .option('--community <community...>', 'communities to attach')
+    .option('--large-community <community...>', 'large communities to attach')
+    .option('--blackhole', 'put a blackhole route behind it')
+    .action((prefixes: string[], options: AdvertiseOptions) =>
+      withSpeaker(async (speaker) => {
+        const route = {
+          nextHop: options.nextHop ?? '',
+          ...(options.med === undefined ? {} : { med: options.med }),
+          communities: options.community ?? [],
+          largeCommunities: options.largeCommunity ?? [],
+          blackhole: options.blackhole ?? false,
+        };
+        const reply = await speaker.advertise({ routes: prefixes.map((prefix) => ({ ...route, prefix })) });
+        answer(
+          context,
+          options.output,
+          plain(v1.AdvertiseResponse, reply),
+          `advertised: ${reply.added} new, ${reply.changed} changed`,
+        );
+      }),
+    );
+
+  command('withdraw <prefix...>', 'Take back what `advertise` added.', 'withdraw 10.9.0.0/24').action(
+    (prefixes: string[], { output }: { output: Format }) =>
+      withSpeaker(async (speaker) => {
+        const reply = await speaker.withdraw({ prefixes });
+        answer(context, output, plain(v1.WithdrawResponse, reply), `withdrawn: ${reply.removed}`);
+      }),
+  );
+
+  command('reset [address]', 'Reset a neighbour, or with --all every one.', 'reset 192.0.2.1 --soft-in')
+    .option('--all', 'every neighbour')
+    .addOption(
+      new Option('--soft-in', 'run the import filter again over what was received').conflicts([
+        'softOut',
+        'refresh',
+      ]),
+    )
+    .addOption(new Option('--soft-out', 'send everything again').conflicts('refresh'))
+    .option('--refresh', 'ask the neighbour to send everything again')
+    .option('-m, --message <text>', "for the neighbour's operator, with a hard reset")
+    .action((address: string | undefined, options: ResetOptions) =>
+      withSpeaker(async (speaker) => {
+        if ((address === undefined) !== (options.all ?? false)) {
+          throw new CliError('margay bgp reset: give the address of a neighbour, or --all', EXIT.usage);
+        }
+        const kind = options.softIn
+          ? 'SOFT_IN'
+          : options.softOut
+            ? 'SOFT_OUT'
+            : options.refresh
+              ? 'REFRESH'
+              : 'HARD';
+        const reply = await speaker.resetNeighbor({
+          address: address ?? '',
+          kind: v1.ResetNeighborRequest.Kind[kind],
+          message: options.message ?? '',
+        });
+        answer(context, options.output, plain(v1.ResetNeighborResponse, reply), `reset: ${reply.neighbors}`);
+      }),
+    );
+
+  const setEnabled = (address: string, enabled: boolean, message: string): Promise<void> =>
+    withSpeaker(async (speaker) => {
+      await speaker.setNeighborEnabled({ address, enabled, message });
+      out.write(`neighbour ${address}: ${enabled ? 'enabled' : 'disabled'}\n`);
+    });
+  bgp
+    .command('enable <address>')
+    .description('Let a disabled neighbour come up again.')
+    .addHelpText('after', '\nExample:\n  margay bgp enable 192.0.2.1')
+    .action((address: string) => setEnabled(address, true, ''));
+  bgp
+    .command('disable <address>')
+    .description('Shut a neighbour down until it is enabled or the speaker restarts.')
+    .option('-m, --message <text>', "for the neighbour's operator (RFC 9003)", '')
+    .addHelpText('after', "\nExample:\n  margay bgp disable 192.0.2.1 -m 'line card swap until 14:00'")
+    .action((address: string, { message }: { message: string }) => setEnabled(address, false, message));
+
+  command('reload', 'Read the configuration file again.', 'reload').action(({ output }: { output: Format }) =>
+    withSpeaker(async (speaker) => {
+      const reply = await speaker.reload({});
+      const reset =
+        reply.reset.length > 0
+          ? `; sessions ended by it: ${reply.reset.join(', ')}`
+          : '; no session was touched';
+      answer(
+        context,
+        output,
+        plain(v1.ReloadResponse, reply),
+        `neighbours: ${reply.added} added, ${reply.removed} removed, ${reply.changed} changed${reset}`,
+      );
+    }),
+  );
+
+  bgp
+    .command('events')
+    .description('Session events as they happen, until Ctrl-C.')
+    .option('--routes', 'changes of best paths too')
+    .addOption(
+      new Option('-o, --output <format>', 'how to print them').choices(['table', 'json']).default('table'),
+    )
+    .addHelpText('after', '\nExample:\n  margay bgp events --routes -o json')
+    .action(({ routes, output }: { routes?: boolean; output: Format }) =>
+      withSpeaker(async (speaker) => {
+        for await (const event of speaker.watchEvents(
+          { routes: routes ?? false },
+          { signal: context.signal },
+        )) {
+          if (output === 'json') out.write(`${JSON.stringify(plain(v1.Event, event))}\n`);
+          else out.write(`${eventLine(event)}\n`);
+        }
+      }),
+    );
+  return bgp;
+}
+
+interface RibOptions {
+  output: Format;
+  in?: string;
+  accepted?: string;
+  out?: string;
+  originated?: boolean;
+  ipv4?: boolean;
+  ipv6?: boolean;
+  longer?: boolean;
+}
+
+interface AdvertiseOptions {
+  output: Format;
+  nextHop?: string;
+  med?: number;
+  community?: string[];
+  largeCommunity?: string[];
+  blackhole?: boolean;
+}
+
+interface ResetOptions {
+  output: Format;
+  all?: boolean;
+  softIn?: boolean;
+  softOut?: boolean;
+  refresh?: boolean;
+  message?: string;
+}
+
+function ribRequest(options: RibOptions): { table: number; neighbor: string; family: number } {
+  const Table = v1.ListRoutesRequest.Table;
+  const neighbor = options.in ?? options.accepted ?? options.out ?? '';
+  const table =
+    options.in !== undefined
+      ? Table.ADJ_RIB_IN_PRE
+      : options.accepted !== undefined
+        ? Table.ADJ_RIB_IN_POST
+        : options.out !== undefined
+          ? Table.ADJ_RIB_OUT
+          : options.originated
+            ? Table.ORIGINATED
+            : Table.LOC_RIB;
+  const one = (options.ipv4 ?? false) !== (options.ipv6 ?? false);
+  const family = !one
+    ? v1.Family.FAMILY_UNSPECIFIED
+    : options.ipv4
+      ? v1.Family.IPV4_UNICAST
+      : v1.Family.IPV6_UNICAST;
+  return { table, neighbor, family };
+}
+
+function pathsOf(
+  route: margay.bgp.v1.IRoute,
+): { prefix: string; path: margay.bgp.v1.IPath; first: boolean }[] {
+  return (route.paths as margay.bgp.v1.Path[]).map((path, i) => ({
+    prefix: route.prefix,
+    path,
+    first: i === 0,
+  }));
+}
+
+function eventLine(event: margay.bgp.v1.Event): string {
+  const at = new Date(event.at * 1000).toISOString();
+  if (event.session) {
+    const { neighbor, from, to, reason } = event.session;
+    const name = (state: number | null | undefined): string => v1.SessionState[state ?? 0] ?? '?';
+    return `${at}  session  ${neighbor}  ${name(from)} -> ${name(to)}${reason ? `  ${reason}` : ''}`;
+  }
+  if (event.route) {
+    const { prefix, best } = event.route;
+    if (!best) return `${at}  route    ${prefix}  gone`;
+    return `${at}  route    ${prefix}  via ${best.attributes?.nextHop || '-'} from ${best.neighbor || 'here'}`;
+  }
+  return `${at}  ${event.lost ?? 0} events missed: the reader was too slow`;
+}
+
+function answer(context: Context, output: Format, data: unknown, text: string): void {
+  if (output === 'table') context.out.write(`${text}\n`);
+  else printData(context.out, output, data);
+}
+
+/** A message as plain data: enums by name, absent fields as their defaults. */
+function plain(type: unknown, message: object): Record<string, unknown> {
+  const { toObject } = type as { toObject(message: object, options: object): Record<string, unknown> };
+  return toObject(message, { enums: String, defaults: true, arrays: true, bytes: String });
+}

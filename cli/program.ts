@@ -1,0 +1,107 @@
+import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
+import { RpcError } from '#proto/error.ts';
+import { bgpCommand } from './bgp.ts';
+import type { Format, Terminal } from './output.ts';
+import { paint } from './output.ts';
+
+/** Exit statuses, the same for every command. */
+export const EXIT = {
+  ok: 0,
+  /** The command was understood and the answer is no: refused, not found, failed. */
+  failed: 1,
+  /** The command line is wrong. */
+  usage: 2,
+  /** The daemon that it is for does not answer. */
+  unreachable: 3,
+} as const;
+
+/** What a command may touch of the world. */
+export interface Context {
+  readonly out: Terminal;
+  readonly error: Terminal;
+  /** Milliseconds since 1970. */
+  readonly now: () => number;
+  /** Aborted by Ctrl-C. */
+  readonly signal: AbortSignal;
+}
+
+/** Thrown by a command for what the user can put right; printed as one line. */
+export class CliError extends Error {
+  override readonly name = 'CliError';
+  readonly exit: number;
+
+  constructor(message: string, exit: number = EXIT.failed, options?: ErrorOptions) {
+    super(message, options);
+    this.exit = exit;
+  }
+}
+
+/** Runs one command line (without `node` and the script) and returns the exit status. */
+export async function run(argv: readonly string[], context: Context): Promise<number> {
+  const program = new Command('margay')
+    .description('A Kubernetes network without overlay: BGP routes, NetworkPolicy compiled to nftables.')
+    .addHelpText(
+      'after',
+      '\nExit status: 0 done, 1 refused or failed, 2 wrong command line, 3 the daemon does not answer.',
+    )
+    .showHelpAfterError('(add --help for what there is)');
+  program.addCommand(bgpCommand(context));
+  prepare(program, context);
+  try {
+    await program.parseAsync([...argv], { from: 'user' });
+    return EXIT.ok;
+  } catch (error) {
+    return report(error, context);
+  }
+}
+
+/** The option that every command with an answer has. */
+export function outputOption(): Option {
+  return new Option('-o, --output <format>', 'how to print the answer')
+    .choices(['table', 'json', 'yaml'])
+    .default('table' satisfies Format);
+}
+
+/** Reads a whole number from `least` to `most`. */
+export function wholeNumber(least: number, most: number): (text: string) => number {
+  return (text) => {
+    const value = Number(text);
+    if (/^\d+$/.test(text) && value >= least && value <= most) return value;
+    throw new InvalidArgumentError(`Expected a whole number from ${least} to ${most}.`);
+  };
+}
+
+/** commander's defaults for every command below: no process.exit, our streams. */
+function prepare(command: Command, context: Context): void {
+  command.exitOverride();
+  command.configureOutput({
+    writeOut: (text) => context.out.write(text),
+    writeErr: (text) => context.error.write(text),
+    getOutHelpWidth: () => context.out.columns ?? 100,
+    getErrHelpWidth: () => context.error.columns ?? 100,
+  });
+  for (const below of command.commands) prepare(below as Command, context);
+}
+
+function report(error: unknown, context: Context): number {
+  if (error instanceof CommanderError) {
+    // commander has printed it; asking for help is not a mistake.
+    return error.exitCode === 0 ? EXIT.ok : EXIT.usage;
+  }
+  if (!(error instanceof Error)) throw error;
+  const say = (text: string): void =>
+    context.error.write(`${paint(context.error, 'red', 'error:')} ${text}\n`);
+  if (error instanceof CliError) {
+    say(error.message);
+    return error.exit;
+  }
+  if (error instanceof RpcError) {
+    if (error.code === 'UNAVAILABLE' || error.code === 'DEADLINE_EXCEEDED') {
+      say(`the daemon does not answer: ${error.message}`);
+      return EXIT.unreachable;
+    }
+    say(error.message);
+    return EXIT.failed;
+  }
+  throw error;
+}
