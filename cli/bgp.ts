@@ -324,11 +324,7 @@ function ribRequest(options: RibOptions): { table: number; neighbor: string; fam
 function pathsOf(
   route: margay.bgp.v1.IRoute,
 ): { prefix: string; path: margay.bgp.v1.IPath; first: boolean }[] {
-  return (route.paths as margay.bgp.v1.Path[]).map((path, i) => ({
-    prefix: route.prefix,
-    path,
-    first: i === 0,
-  }));
+  return (route.paths ?? []).map((path, i) => ({ prefix: route.prefix ?? '', path, first: i === 0 }));
 }
 
 function eventLine(event: margay.bgp.v1.Event): string {
