@@ -36,8 +36,14 @@ Examples:
           'margay bgp: give --config FILE to run the speaker, or a command (see --help)',
           EXIT.usage,
         );
-      const { runSpeaker } = await import('#bgp/main.ts');
-      await runSpeaker({ configFile: options.config, signal: context.signal });
+      // Only the daemon needs all of the speaker.
+      const { isOperatorFault, runSpeaker } = await import('#bgp/main.ts');
+      try {
+        await runSpeaker({ configFile: options.config, signal: context.signal });
+      } catch (error) {
+        if (!isOperatorFault(error)) throw error;
+        throw new CliError(error.message, EXIT.failed, { cause: error });
+      }
     });
 
   /** Adds a command that makes one call; `-o` is there, the client is closed. */

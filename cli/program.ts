@@ -92,7 +92,7 @@ function report(error: unknown, context: Context): number {
   const say = (text: string): void =>
     context.error.write(`${paint(context.error, 'red', 'error:')} ${text}\n`);
   if (error instanceof CliError) {
-    say(error.message);
+    for (const line of error.message.split('\n')) say(line);
     return error.exit;
   }
   if (error instanceof RpcError) {

@@ -1,0 +1,98 @@
+/**
+ * What of sessions goes into the log, and at which level.
+ */
+
+import { describeFailure } from '#bgp/session/events.ts';
+import type { SessionEvent } from '#bgp/session/handler.ts';
+import type { Peer } from '#bgp/session/peer.ts';
+import { familyName } from '#bgp/wire/constants.ts';
+import { describeError } from '#bgp/wire/errors.ts';
+import type { AttributeError } from '#bgp/wire/types.ts';
+import type { Log, LogLimit } from './log.ts';
+
+export class SessionLog {
+  readonly #log: Log;
+  readonly #limit: LogLimit;
+
+  constructor(log: Log, limit: LogLimit) {
+    this.#log = log;
+    this.#limit = limit;
+  }
+
+  event(event: SessionEvent): void {
+    switch (event.kind) {
+      case 'state': {
+        const { peer, from, to } = event;
+        const facts = { neighbor: peer.name, from, to };
+        if (to === 'Established') this.#log.info(this.#sessionFacts(peer), 'session established');
+        else if (from === 'Established') this.#log.warn(facts, 'session ended');
+        else this.#log.debug(facts, 'session state');
+        return;
+      }
+      case 'failure': {
+        const { peer, failure, side, established } = event;
+        const reason = describeFailure(failure);
+        // Attempts fail over and over while a neighbour is away.
+        this.#limit.run(`failure ${peer.name} ${established}`, (leftOut) => {
+          this.#log[established ? 'warn' : 'info'](
+            { neighbor: peer.name, side, reason, ...more(leftOut) },
+            established ? 'session failed' : 'connection failed',
+          );
+        });
+        return;
+      }
+      case 'added':
+      case 'removed':
+        this.#log.info({ neighbor: event.peer.name }, `dynamic neighbour ${event.kind}`);
+        return;
+      case 'rejected':
+        this.#limit.run('rejected', (leftOut) => {
+          this.#log.warn(
+            { address: event.address, reason: event.reason, ...more(leftOut) },
+            'connection rejected',
+          );
+        });
+        return;
+      case 'listening':
+        this.#log.info({ address: event.address, port: event.port }, 'listening');
+        return;
+      case 'listenFailed':
+        this.#log.error(
+          { address: event.address, port: event.port, error: event.error.message },
+          'can not listen',
+        );
+    }
+  }
+
+  /** Malformed attributes, with their bytes (RFC 7606 section 8). */
+  malformed(peer: Peer, errors: readonly AttributeError[]): void {
+    for (const error of errors) {
+      this.#limit.run(`malformed ${peer.name}`, (leftOut) => {
+        this.#log.warn(
+          {
+            neighbor: peer.name,
+            attribute: error.code,
+            action: error.action,
+            rule: error.rule,
+            ...more(leftOut),
+          },
+          `malformed UPDATE: ${describeError(error)}`,
+        );
+      });
+    }
+  }
+
+  #sessionFacts(peer: Peer): object {
+    const negotiated = peer.session?.negotiated;
+    return {
+      neighbor: peer.name,
+      remoteAs: negotiated?.peerAs,
+      holdTime: negotiated?.holdTime,
+      families: negotiated?.families.map(familyName),
+    };
+  }
+}
+
+function more(leftOut: number): object {
+  return leftOut === 0 ? {} : { leftOutBefore: leftOut };
+}

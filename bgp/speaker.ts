@@ -1,0 +1,410 @@
+/**
+ * The speaker: sessions, RIB and the kernel's routes tied together, by a configuration that may change while it runs.
+ */
+
+import { isDeepStrictEqual } from 'node:util';
+import type { Address } from '#bgp/config/address.ts';
+import { compareConfigs } from '#bgp/config/difference.ts';
+import type { SpeakerConfig } from '#bgp/config/model.ts';
+import type { KernelRoutes } from '#bgp/kernel/kernel-routes.ts';
+import { countersOf } from '#bgp/rib/queries.ts';
+import { Rib, type UpdateResult } from '#bgp/rib/rib.ts';
+import type { PeerSettings } from '#bgp/rib/settings.ts';
+import type { Clock } from '#bgp/session/clock.ts';
+import { describeFailure } from '#bgp/session/events.ts';
+import type { Session, SessionEvent, SessionHandler } from '#bgp/session/handler.ts';
+import { Sessions } from '#bgp/session/manager.ts';
+import type { Peer } from '#bgp/session/peer.ts';
+import type { Sockets } from '#bgp/session/transport/sockets.ts';
+import { formatPrefix, type Prefix } from '#bgp/wire/address.ts';
+import {
+  type Family,
+  familyName,
+  IPV4_UNICAST,
+  REFRESH_BEGIN,
+  REFRESH_END,
+  REFRESH_REQUEST,
+} from '#bgp/wire/constants.ts';
+import { describeError } from '#bgp/wire/errors.ts';
+import type { Fault } from '#bgp/wire/notification.ts';
+import type { RouteRefresh } from '#bgp/wire/refresh.ts';
+import { Convergence } from './daemon/convergence.ts';
+import { SessionEvents } from './daemon/events.ts';
+import { KernelFeed } from './daemon/kernel-feed.ts';
+import { type Log, LogLimit } from './daemon/log.ts';
+import { type InterfaceAddress, ownAddresses } from './daemon/own-addresses.ts';
+import { OwnRoutes } from './daemon/own-routes.ts';
+import { SessionLog } from './daemon/session-log.ts';
+import { peerSession, peerSettings, ribSettings } from './daemon/settings.ts';
+import { Slices } from './daemon/slices.ts';
+
+export type SpeakerOptions = {
+  readonly clock: Clock;
+  /** Numbers from 0 up to 1. */
+  readonly random: () => number;
+  readonly sockets: Sockets;
+  readonly log: Log;
+  /** The kernel's routes; absent: routes are only learned and passed on, and every next hop counts as reachable. */
+  readonly kernel?: KernelRoutes | undefined;
+  /** Addresses of this host. */
+  readonly addresses: () => readonly InterfaceAddress[];
+};
+
+/** What the speaker knows of a neighbour beside its session. */
+export type PeerRecord = {
+  /** Index in the RIB; none before the first session. */
+  index: number | undefined;
+  /** When the session last became or ceased to be Established, ms since 1970; 0: never. */
+  changedAt: number;
+  /** UPDATEs whose routes were withdrawn for a malformed attribute. */
+  treatAsWithdraw: number;
+  /** Why the last connection ended, until the change of state that follows is told. */
+  reason: string;
+};
+
+/** What a reload came to. */
+export type Reloaded = {
+  readonly added: number;
+  readonly removed: number;
+  readonly changed: number;
+  /** Neighbours whose session it ended. */
+  readonly reset: readonly string[];
+};
+
+/** Thrown when a changed setting can not take effect in a running speaker. Nothing has been changed then. */
+export class ReloadError extends Error {
+  override readonly name = 'ReloadError';
+  readonly code = 'RESTART_NEEDED';
+  readonly fields: readonly string[];
+
+  constructor(fields: readonly string[]) {
+    super(`${fields.join(', ')}: a change needs a restart of the speaker; nothing was changed`);
+    this.fields = fields;
+  }
+}
+
+/** Prefixes worked on at a time. */
+const PIECE = 256;
+const KERNEL_PIECE = 2048;
+const CONVERGENCE_INTERVAL_MS = 250;
+/** Parts of the configuration that identifiers, sockets and tables are made from at the start. */
+const FIXED = ['routerId', 'as', 'clusterId', 'kernel', 'api'] as const;
+
+export class Speaker implements SessionHandler {
+  readonly rib: Rib;
+  readonly sessions: Sessions;
+  readonly own: OwnRoutes;
+  readonly events = new SessionEvents();
+  readonly kernel: KernelRoutes | undefined;
+  /** ms since 1970. */
+  readonly startedAt: number;
+  /** When the RIB's clock was 0, ms since 1970. */
+  readonly ribEpoch: number;
+  readonly #options: SpeakerOptions;
+  readonly #slices: Slices;
+  readonly #limit: LogLimit;
+  readonly #sessionLog: SessionLog;
+  readonly #records = new Map<Peer, PeerRecord>();
+  readonly #byIndex: (Peer | undefined)[] = [];
+  readonly #kernelFeeds = new Map<4 | 6, KernelFeed>();
+  readonly #convergence: Convergence;
+  #config: SpeakerConfig;
+  #stopConvergence: () => void = () => {};
+
+  constructor(config: SpeakerConfig, options: SpeakerOptions) {
+    const { clock, random, sockets, log, kernel } = options;
+    this.#config = config;
+    this.#options = options;
+    this.kernel = kernel;
+    this.startedAt = clock.date();
+    this.ribEpoch = this.startedAt;
+    const zero = clock.now();
+    this.rib = new Rib(ribSettings(config), {
+      seed: Math.floor(random() * 2 ** 32),
+      now: () => Math.floor((clock.now() - zero) / 1000),
+      ...(kernel && { tracker: kernel.resolver, unresolved: { reachable: false, metric: 0 } }),
+    });
+    this.rib.onOutput = (index) => this.#byIndex[index]?.wake();
+    this.#limit = new LogLimit(clock.now);
+    this.#sessionLog = new SessionLog(log, this.#limit);
+    this.#slices = new Slices(clock, () => this.#work());
+    this.own = new OwnRoutes(this.rib, (prefixes) => this.#ownChanged(prefixes));
+    this.sessions = new Sessions(config, { clock, random, sockets, handler: this });
+    this.#convergence = new Convergence(this.rib, clock.now);
+  }
+
+  get config(): SpeakerConfig {
+    return this.#config;
+  }
+
+  /** @throws NetlinkError SyscallError when the kernel's routes can not be read */
+  start(): void {
+    const { kernel } = this;
+    if (kernel !== undefined) {
+      kernel.start((id, resolution) => {
+        this.rib.nextHops.set(id, resolution);
+        this.#slices.wake();
+      });
+      for (const family of this.#config.kernel.families) this.#feedKernel(kernel, family);
+      this.#watchConvergence(kernel);
+    }
+    this.own.configure(this.#config.originate);
+    this.sessions.start();
+  }
+
+  /**
+   * Puts another configuration into force. Neighbours whose settings are the same are not touched.
+   *
+   * @throws ReloadError
+   */
+  reload(config: SpeakerConfig): Reloaded {
+    const fixed = FIXED.filter((field) => !isDeepStrictEqual(this.#config[field], config[field]));
+    if (fixed.length > 0) throw new ReloadError(fixed);
+    const difference = compareConfigs(this.#config, config);
+    this.#config = config;
+    const established = new Set([...this.sessions.peers].filter((peer) => peer.session !== undefined));
+    this.sessions.reconfigure(config, difference);
+    this.#forgetRemoved();
+    if (difference.parts.includes('decision') || difference.parts.includes('ecmp')) {
+      this.rib.setDecision(ribSettings(config));
+    }
+    const changed = new Set(difference.changed.map(({ after }) => after.key));
+    for (const [peer, record] of this.#records) {
+      if (!changed.has(peer.config.key) || record.index === undefined) continue;
+      this.rib.updatePeer(record.index, this.#settingsOf(peer));
+      this.#checkLimits(peer, record.index);
+    }
+    if (difference.originate.added.length + difference.originate.removed.length > 0) {
+      this.own.configure(config.originate);
+    }
+    this.#slices.wake();
+    const reset = [...established].filter((peer) => peer.session === undefined).map(({ name }) => name);
+    return {
+      added: difference.added.length,
+      removed: difference.removed.length,
+      changed: difference.changed.length,
+      reset: reset.sort(),
+    };
+  }
+
+  /** Ends all sessions with a Cease and lets go of everything; the routes stay in the kernel. */
+  async stop(text: string): Promise<void> {
+    this.#stopConvergence();
+    this.sessions.close({ text });
+    this.#slices.stop();
+    for (const feed of this.#kernelFeeds.values()) feed.close();
+    await this.kernel?.close();
+  }
+
+  /** There may be something for the RIB to do: to be called after what changes it from outside. */
+  wake(): void {
+    this.#slices.wake();
+  }
+
+  record(peer: Peer): PeerRecord {
+    let record = this.#records.get(peer);
+    if (record === undefined) {
+      record = { index: undefined, changedAt: 0, treatAsWithdraw: 0, reason: '' };
+      this.#records.set(peer, record);
+    }
+    return record;
+  }
+
+  /** The neighbour with an index in the RIB. */
+  peerAt(index: number): Peer | undefined {
+    return this.#byIndex[index];
+  }
+
+  // What sessions bring
+
+  up(peer: Peer, session: Session): void {
+    const record = this.record(peer);
+    const settings = this.#settingsOf(peer);
+    if (record.index === undefined) {
+      record.index = this.rib.addPeer(settings);
+      this.#byIndex[record.index] = peer;
+    } else {
+      this.rib.updatePeer(record.index, settings);
+    }
+    record.changedAt = this.#options.clock.date();
+    const local: Address = session.localAddress ?? { family: 4, bytes: new Uint8Array(4) };
+    const own = ownAddresses(this.#options.addresses(), local, peer.address);
+    this.rib.peerUp(record.index, peerSession(session, own));
+    this.#slices.wake();
+  }
+
+  down(peer: Peer): void {
+    const record = this.record(peer);
+    record.changedAt = this.#options.clock.date();
+    if (record.index !== undefined) this.rib.peerDown(record.index);
+    this.#slices.wake();
+  }
+
+  update(peer: Peer, bytes: Uint8Array, start: number, end: number): Fault | undefined {
+    const result = this.rib.update(this.#records.get(peer)!.index!, bytes, start, end);
+    this.#slices.wake();
+    return result && this.#look(peer, result);
+  }
+
+  refresh(peer: Peer, { family, subtype }: RouteRefresh): void {
+    const { index } = this.record(peer);
+    if (index === undefined) return;
+    if (subtype === REFRESH_REQUEST) this.rib.refreshRequested(index, family);
+    else if (subtype === REFRESH_BEGIN) this.rib.refreshBegins(index, family);
+    else if (subtype === REFRESH_END) this.rib.refreshEnds(index, family);
+    this.#slices.wake();
+  }
+
+  take(peer: Peer, room: number): readonly Uint8Array[] {
+    const index = this.#records.get(peer)?.index;
+    const bytes = index === undefined ? undefined : this.rib.take(index, room);
+    if (this.rib.runnable) this.#slices.wake();
+    return bytes === undefined ? NOTHING : [bytes];
+  }
+
+  event(event: SessionEvent): void {
+    this.#sessionLog.event(event);
+    switch (event.kind) {
+      case 'failure':
+        this.record(event.peer).reason = describeFailure(event.failure);
+        break;
+      case 'state': {
+        const { peer, from, to } = event;
+        const record = this.record(peer);
+        this.events.emit({
+          at: this.#options.clock.date(),
+          neighbor: peer.name,
+          from,
+          to,
+          reason: record.reason,
+        });
+        record.reason = '';
+        break;
+      }
+      case 'removed':
+        this.#forget(event.peer);
+        break;
+    }
+  }
+
+  // Parts of that
+
+  #look(peer: Peer, { errors, notification, prefixes }: UpdateResult): Fault | undefined {
+    if (errors.length > 0) {
+      this.#sessionLog.malformed(peer, errors);
+      if (errors.some(({ action }) => action === 'withdraw')) this.record(peer).treatAsWithdraw++;
+    }
+    if (notification !== undefined) {
+      const worst = errors.at(-1);
+      return { kind: 'fault', notification, reason: worst === undefined ? '' : describeError(worst) };
+    }
+    if (prefixes !== undefined) this.#onLimit(peer, prefixes.family, prefixes.level, prefixes.count);
+    return undefined;
+  }
+
+  #onLimit(peer: Peer, family: Family, level: 'warning' | 'limit', count: number): void {
+    const limits = peer.config.families.find((each) => each.family === family)?.maxPrefixes;
+    if (limits === undefined) return;
+    const facts = { neighbor: peer.name, family: familyName(family), count, limit: limits.limit };
+    if (level === 'warning') {
+      this.#options.log.warn(facts, 'the number of prefixes is near its limit');
+      return;
+    }
+    this.#options.log.error({ ...facts, action: limits.action }, 'more prefixes than the limit allows');
+    if (limits.action === 'stop') peer.limitExceeded(family, limits.limit, limits.restart);
+  }
+
+  /** A limit that was lowered holds for what is there. */
+  #checkLimits(peer: Peer, index: number): void {
+    if (peer.session === undefined) return;
+    for (const { family, maxPrefixes } of peer.config.families) {
+      if (maxPrefixes === undefined) continue;
+      const { received } = countersOf(this.rib, index, family);
+      if (received > maxPrefixes.limit) this.#onLimit(peer, family, 'limit', received);
+    }
+  }
+
+  #settingsOf(peer: Peer): PeerSettings {
+    return peerSettings(peer.name, peer.address, peer.config, this.#config);
+  }
+
+  #forgetRemoved(): void {
+    for (const peer of this.#records.keys()) {
+      if (this.sessions.peer(peer.name) !== peer) this.#forget(peer);
+    }
+  }
+
+  #forget(peer: Peer): void {
+    const index = this.#records.get(peer)?.index;
+    this.#records.delete(peer);
+    if (index === undefined) return;
+    this.rib.removePeer(index);
+    this.#byIndex[index] = undefined;
+    this.#slices.wake();
+  }
+
+  // Work in slices
+
+  #work(): boolean {
+    const more = this.rib.process(PIECE);
+    let kernelMore = false;
+    for (const [family, feed] of this.#kernelFeeds) {
+      if (feed.size === 0) continue;
+      // A few at a time cost a system call each; while the RIB is busy there will be more.
+      if (more && feed.size < KERNEL_PIECE) continue;
+      this.kernel!.process(family, feed, KERNEL_PIECE);
+      kernelMore ||= feed.size > 0;
+    }
+    return more || kernelMore;
+  }
+
+  #feedKernel(kernel: KernelRoutes, family: Family): void {
+    const { log } = this.#options;
+    const feed = new KernelFeed(this.rib, this.rib.families.get(family)!, {
+      guard: kernel.guard,
+      blackhole: (prefix) => this.own.get(prefix)?.blackhole === true,
+      onRefused: (prefix, reason) => {
+        this.#limit.run('guard', (leftOutBefore) => {
+          log.warn(
+            { prefix: formatPrefix(prefix), reason, leftOutBefore },
+            'learned route not put into the kernel',
+          );
+        });
+      },
+    });
+    feed.onReady = () => this.#slices.wake();
+    this.#kernelFeeds.set(family === IPV4_UNICAST ? 4 : 6, feed);
+  }
+
+  #ownChanged(prefixes: readonly Prefix[]): void {
+    this.kernel?.guard.setOwn(this.own.routes.map(({ prefix }) => wordsOf(prefix.bytes, prefix.length)));
+    for (const feed of this.#kernelFeeds.values()) feed.again(prefixes);
+    this.#slices.wake();
+  }
+
+  #watchConvergence(kernel: KernelRoutes): void {
+    this.#stopConvergence = this.#options.clock.after(CONVERGENCE_INTERVAL_MS, () => {
+      const expected = [...this.sessions.peers].filter(({ config }) => config.enabled);
+      const waiting = [...this.#kernelFeeds.values()].some(({ size }) => size > 0);
+      const neighbours = expected.map((peer) => [peer, this.record(peer).index] as const);
+      if (waiting || !this.#convergence.reached(neighbours)) {
+        this.#watchConvergence(kernel);
+        return;
+      }
+      const gone = kernel.converged();
+      this.#options.log.info(
+        { removed: gone },
+        'tables have converged; what was left of an earlier run is gone',
+      );
+    });
+  }
+}
+
+const NOTHING: readonly Uint8Array[] = [];
+
+function wordsOf(bytes: Uint8Array, length: number): { words: number[]; length: number } {
+  const words: number[] = [];
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+  for (let at = 0; at < bytes.length; at += 4) words.push(view.getUint32(at));
+  return { words, length };
+}
