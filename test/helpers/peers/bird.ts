@@ -140,6 +140,7 @@ ${description.neighbours
   hold time ${neighbour.holdTime ?? 90};
   ${neighbour.password === undefined ? '' : `password ${JSON.stringify(neighbour.password)};`}
   ${neighbour.passive ? 'passive on;' : ''}
+  ${neighbour.extendedMessages ? 'enable extended messages on;' : ''}
   ${neighbour.multihop !== undefined ? `multihop ${neighbour.multihop};` : external(neighbour) ? 'direct;' : ''}
   ${neighbour.ttlSecurity === undefined ? '' : ttlSecurity(neighbour)}
   ${neighbour.routeReflectorClient ? `rr client; rr cluster id ${description.clusterId ?? description.routerId};` : ''}

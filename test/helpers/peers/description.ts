@@ -54,6 +54,8 @@ export interface NeighbourDescription {
   readonly nextHopSelf?: boolean;
   /** Several paths for one prefix (RFC 7911). */
   readonly addPath?: 'receive' | 'send' | 'both';
+  /** Messages of up to 65,535 bytes (RFC 8654): to be switched on in BIRD, always on in FRR. */
+  readonly extendedMessages?: boolean;
   /** How often its own AS number may be in a path it accepts. Default 0. */
   readonly allowOwnAs?: number;
 }

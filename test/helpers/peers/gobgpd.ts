@@ -28,6 +28,7 @@ export class GobgpdDriver implements Driver {
     if (description.installRoutes) throw new UnsupportedByPeerError('gobgpd', 'installRoutes');
     for (const neighbour of description.neighbours) {
       if (neighbour.nextHopSelf) throw new UnsupportedByPeerError('gobgpd', 'nextHopSelf');
+      if (neighbour.extendedMessages) throw new UnsupportedByPeerError('gobgpd', 'extendedMessages');
     }
     this.#description = description;
     this.#folder = folder;
