@@ -54,8 +54,6 @@ export type SpeakerOptions = {
 export type PeerRecord = {
   /** Index in the RIB; none before the first session. */
   index: number | undefined;
-  /** When the session last became or ceased to be Established, ms since 1970; 0: never. */
-  changedAt: number;
   /** UPDATEs whose routes were withdrawn for a malformed attribute. */
   treatAsWithdraw: number;
   /** Why the last connection ended, until the change of state that follows is told. */
@@ -190,10 +188,11 @@ export class Speaker implements SessionHandler {
   /** Ends all sessions with a Cease and lets go of everything; the routes stay in the kernel. */
   async stop(text: string): Promise<void> {
     this.#stopConvergence();
-    this.sessions.close({ text });
+    const closed = this.sessions.close({ text });
+    // From here on nothing of what the neighbours' routes come to reaches the kernel.
     this.#slices.stop();
     for (const feed of this.#kernelFeeds.values()) feed.close();
-    await this.kernel?.close();
+    await Promise.all([closed, this.kernel?.close()]);
   }
 
   /** There may be something for the RIB to do: to be called after what changes it from outside. */
@@ -204,7 +203,7 @@ export class Speaker implements SessionHandler {
   record(peer: Peer): PeerRecord {
     let record = this.#records.get(peer);
     if (record === undefined) {
-      record = { index: undefined, changedAt: 0, treatAsWithdraw: 0, reason: '' };
+      record = { index: undefined, treatAsWithdraw: 0, reason: '' };
       this.#records.set(peer, record);
     }
     return record;
@@ -226,7 +225,6 @@ export class Speaker implements SessionHandler {
     } else {
       this.rib.updatePeer(record.index, settings);
     }
-    record.changedAt = this.#options.clock.date();
     const local: Address = session.localAddress ?? { family: 4, bytes: new Uint8Array(4) };
     const own = ownAddresses(this.#options.addresses(), local, peer.address);
     this.rib.peerUp(record.index, peerSession(session, own));
@@ -235,7 +233,6 @@ export class Speaker implements SessionHandler {
 
   down(peer: Peer): void {
     const record = this.record(peer);
-    record.changedAt = this.#options.clock.date();
     if (record.index !== undefined) this.rib.peerDown(record.index);
     this.#slices.wake();
   }

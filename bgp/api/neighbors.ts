@@ -4,9 +4,8 @@
 
 import { formatAddress } from '#bgp/config/address.ts';
 import { countersOf, type PeerCounters } from '#bgp/rib/queries.ts';
-import { settingsOf } from '#bgp/session/manager.ts';
-import { localOpen } from '#bgp/session/open.ts';
-import type { Counters, Peer } from '#bgp/session/peer.ts';
+import type { Counters } from '#bgp/session/counters.ts';
+import type { Peer } from '#bgp/session/peer.ts';
 import type { Speaker } from '#bgp/speaker.ts';
 import { formatIpv4 } from '#bgp/wire/address.ts';
 import type { Family } from '#bgp/wire/constants.ts';
@@ -25,10 +24,9 @@ export function listNeighbors(speaker: Speaker): Neighbor[] {
 
 export function toNeighbor(speaker: Speaker, peer: Peer): Neighbor {
   const { config, session } = peer;
-  const { index, changedAt, treatAsWithdraw } = speaker.record(peer);
+  const { index, treatAsWithdraw } = speaker.record(peer);
   const negotiated = session?.negotiated;
   const remoteAs = negotiated?.peerAs ?? onlyAs(config.remoteAs);
-  const settings = settingsOf(config, speaker.config.routerId);
   return {
     address: peer.name,
     description: config.description,
@@ -42,15 +40,15 @@ export function toNeighbor(speaker: Speaker, peer: Peer): Neighbor {
     localAddress: session?.localAddress === undefined ? '' : formatAddress(session.localAddress),
     localPort: session?.localPort ?? 0,
     remotePort: session?.remotePort ?? 0,
-    changedAt: changedAt / 1000,
+    changedAt: peer.changedAt / 1000,
     flaps: peer.flaps,
     timers: timersOf(peer),
     received: { ...counters(peer.received), treatAsWithdraw },
     sent: counters(peer.sent),
     lastError: peer.lastError?.text ?? '',
     lastErrorAt: (peer.lastError?.at ?? 0) / 1000,
-    capabilitiesAdvertised: localOpen(settings, true).capabilities.map(capabilityText),
-    capabilitiesReceived: (negotiated?.capabilities ?? []).map(capabilityText),
+    capabilitiesAdvertised: (negotiated?.offered ?? []).map(capabilityText),
+    capabilitiesReceived: (negotiated?.received ?? []).map(capabilityText),
     families: config.families.map(({ family, maxPrefixes }) => ({
       family: toFamily(family),
       negotiated: negotiated?.families.includes(family) ?? false,
