@@ -126,10 +126,20 @@ export class MessageWriter {
 
   /** A string with its terminating zero. */
   string(type: number, value: string): void {
-    const text = textEncoder.encode(value);
-    const at = this.#header(type, text.length + 1);
-    this.bytes.set(text, at);
-    for (let i = at + text.length; i < this.length; i++) this.bytes[i] = 0;
+    const start = this.length;
+    const size = value.length;
+    const at = this.#header(type, size + 1);
+    const to = this.bytes;
+    for (let i = 0; i < size; i++) {
+      const code = value.charCodeAt(i);
+      if (code >= 0x80) {
+        this.length = start;
+        this.#encoded(type, textEncoder.encode(value));
+        return;
+      }
+      to[at + i] = code;
+    }
+    for (let i = at + size; i < this.length; i++) to[i] = 0;
   }
 
   /** Opens a nested attribute; give what it returns to `nestEnd`. */
@@ -155,6 +165,13 @@ export class MessageWriter {
     this.bytes = bytes;
     this.view = new DataView(bytes.buffer);
     this.words = new Uint32Array(bytes.buffer);
+  }
+
+  /** A string that is not ASCII, with its terminating zero. */
+  #encoded(type: number, text: Uint8Array): void {
+    const at = this.#header(type, text.length + 1);
+    this.bytes.set(text, at);
+    for (let i = at + text.length; i < this.length; i++) this.bytes[i] = 0;
   }
 
   /** Writes an attribute's header, reserves its padded value, and returns where the value starts. */

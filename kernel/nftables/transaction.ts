@@ -93,7 +93,7 @@ export function encodeTransaction(
   return new Encoder(transaction, options, writer).encode();
 }
 
-class Encoder {
+class Encoder implements SetNames {
   readonly #transaction: Transaction;
   readonly #options: EncodeOptions;
   readonly #writer: MessageWriter;
@@ -103,6 +103,9 @@ class Encoder {
   /** Numbers of the sets that the transaction made so far, by table and name. */
   readonly #ids = new Map<string, number>();
   #lastId = 0;
+  /** The table of the rule that is being written, and its own sets. */
+  #table: TableRef | undefined;
+  readonly #anonymous = new Map<AnonymousSet, { readonly name: string; readonly id: number }>();
   /** Numbers of those that got elements. */
   readonly #filled = new Set<number>();
 
@@ -115,6 +118,7 @@ class Encoder {
   encode(): EncodedTransaction {
     const writer = this.#writer;
     writer.reset();
+    writer.ensure(estimate(this.#transaction));
     this.#frame(nft.NFNL_MSG_BATCH_BEGIN, this.#options.generation);
     for (const operation of this.#transaction) {
       try {
@@ -222,22 +226,22 @@ class Encoder {
     }
   }
 
+  /** What a set is called in the rule that is being written. */
+  of(set: string | AnonymousSet): { readonly name: string; readonly id: number | undefined } {
+    if (typeof set !== 'string') return this.#anonymous.get(set)!;
+    return { name: set, id: this.#ids.size > 0 ? this.#ids.get(setKey(this.#table!, set)) : undefined };
+  }
+
   /** A rule, with the sets without names that it uses ahead of it. */
   #putRule(flags: number, table: TableRef, rule: Rule, place: RulePlace): void {
-    const anonymous = new Map<AnonymousSet, { name: string; id: number }>();
+    if (this.#anonymous.size > 0) this.#anonymous.clear();
     for (const e of rule.expressions) {
-      if (e.kind === 'lookup' && typeof e.set !== 'string')
-        anonymous.set(e.set, this.#putAnonymous(table, e.set));
-      if (e.kind === 'objref map' && typeof e.map !== 'string') {
-        anonymous.set(e.map, this.#putAnonymous(table, e.map));
-      }
+      const set = e.kind === 'lookup' ? e.set : e.kind === 'objref map' ? e.map : '';
+      if (typeof set !== 'string') this.#anonymous.set(set, this.#putAnonymous(table, set));
     }
-    const names: SetNames = {
-      of: (set) =>
-        typeof set === 'string' ? { name: set, id: this.#ids.get(setKey(table, set)) } : anonymous.get(set)!,
-    };
+    this.#table = table;
     this.#begin(nft.NFT_MSG_NEWRULE, flags | (this.#options.echo ? NLM_F_ECHO : 0), table);
-    putRule(this.#writer, table, rule, place, names);
+    putRule(this.#writer, table, rule, place, this);
     this.#writer.end();
   }
 
@@ -296,6 +300,17 @@ class Encoder {
     this.#starts.push(writer.length);
     writer.begin(type, NLM_F_REQUEST | flags, sequence);
   }
+}
+
+/** About how many bytes a transaction takes; too small a figure only costs copying. */
+function estimate(transaction: Transaction): number {
+  let bytes = 256;
+  for (const operation of transaction) {
+    bytes += 128;
+    if ('elements' in operation) bytes += operation.elements.length * 48;
+    if ('rule' in operation) bytes += operation.rule.expressions.length * 64;
+  }
+  return bytes;
 }
 
 function setKey(table: TableRef, set: string): string {

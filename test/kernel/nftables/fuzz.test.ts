@@ -83,7 +83,7 @@ describe('a reader of what the kernel sends', () => {
         for (const [at, value] of changes) bytes[16 + (at % (bytes.length - 16))] = value;
         tolerate({ type: corpus[which % corpus.length]!.type, bytes });
       }),
-      { numRuns: 20_000 },
+      { numRuns: 4000 },
     );
   });
 
@@ -94,7 +94,7 @@ describe('a reader of what the kernel sends', () => {
         const kept = bytes.slice(0, 16 + (cut % (bytes.length - 15)));
         tolerate({ type, bytes: Uint8Array.from([...kept, ...more]) });
       }),
-      { numRuns: 5000 },
+      { numRuns: 2000 },
     );
   });
 
