@@ -10,9 +10,10 @@
 import os from 'node:os';
 import { Report, type Section } from './frame.ts';
 import { memory } from './memory.ts';
+import { nftables } from './nftables.ts';
 import { routes } from './routes.ts';
 
-const SECTIONS: readonly Section[] = [routes, memory];
+const SECTIONS: readonly Section[] = [routes, memory, nftables];
 
 const wanted = process.argv.slice(2);
 const unknown = wanted.filter((name) => !SECTIONS.some((section) => section.name === name));
