@@ -1,23 +1,14 @@
-import { AddressError, formatAddress, parseAddress } from '../ip.ts';
-import { bytesOf, type Hex, hexFrom } from './hex.ts';
+import { formatAddress, parseIpv4, parseIpv6 } from '../ip.ts';
+import { bytesOf, type Hex, hexFrom, hexNumber } from './hex.ts';
 
 /** @throws AddressError when it is not an IPv4 address */
 export function ipv4(text: string): Hex {
-  const hex = address(text);
-  if (hex.length !== 8) throw new AddressError('BAD_ADDRESS', 'address', text, 'an IPv4 address');
-  return hex;
+  return hexNumber(parseIpv4(text), 4);
 }
 
 /** @throws AddressError when it is not an IPv6 address, or has a zone */
 export function ipv6(text: string): Hex {
-  const hex = address(text);
-  if (hex.length !== 32) throw new AddressError('BAD_ADDRESS', 'address', text, 'an IPv6 address');
-  return hex;
-}
-
-/** The bytes of an address of either family. */
-export function address(text: string): Hex {
-  return hexFrom(parseAddress(text));
+  return hexFrom(parseIpv6(text));
 }
 
 /** An address of 4 or 16 bytes as text; IPv6 as RFC 5952 wants it. @throws RangeError for another size */

@@ -18,16 +18,7 @@ export function parseKey(set: SetShape, fields: readonly Value[]): Interval {
   if (fields.length !== set.key.length) {
     throw new RangeError(`key of ${set.key.join(' . ')}: found ${fields.length} fields`);
   }
-  let key = '';
-  let end = '';
-  fields.forEach((text, i) => {
-    const name = set.key[i]!;
-    const side = parseInterval(name, text, storesReversed(set, name));
-    const digits = set.key.length > 1 ? fieldBytes(name) * 2 : 0;
-    key += side.key.padEnd(digits, '0');
-    end += (side.end ?? side.key).padEnd(digits, '0');
-  });
-  const whole = interval(key, end);
+  const whole = fields.length === 1 ? parseField(set, 0, fields[0]!) : parseFields(set, fields);
   if (whole.end !== undefined && !set.interval) {
     throw new RangeError(`key of ${set.key.join(' . ')}: found an interval, ${fields.join(' . ')}`);
   }
@@ -117,6 +108,7 @@ export function parseInterval(name: DataTypeName, text: Value, reversed = false)
     if (prefix.key !== key) throw new RangeError(`${name}: found '${text}', which has host bits`);
     return prefix;
   }
+  if (!text.includes('-')) return { key: own(text) };
   // A name may have a hyphen in it; the bounds of a range begin with a digit.
   const range =
     /^([\da-f:.]+)-([\da-f][\da-fx:.]*)$/i.exec(text) ?? /^(0x[\da-f]+)-(0x[\da-f]+)$/i.exec(text);
@@ -136,8 +128,25 @@ export function swappable(name: DataTypeName): boolean {
   );
 }
 
+function parseField(set: SetShape, i: number, text: Value): Interval {
+  const name = set.key[i]!;
+  return parseInterval(name, text, storesReversed(set, name));
+}
+
+function parseFields(set: SetShape, fields: readonly Value[]): Interval {
+  let key = '';
+  let end = '';
+  for (let i = 0; i < fields.length; i++) {
+    const side = parseField(set, i, fields[i]!);
+    const digits = fieldBytes(set.key[i]!) * 2;
+    key += side.key.padEnd(digits, '0');
+    end += (side.end ?? side.key).padEnd(digits, '0');
+  }
+  return interval(key, end);
+}
+
 function splitFields(text: string): string[] {
-  return text.split(' . ').map((part) => part.trim());
+  return text.includes(' ') ? text.split(' . ').map((part) => part.trim()) : [text];
 }
 
 function interfacePrefix(first: Hex, last: Hex): string | undefined {
