@@ -54,8 +54,10 @@ export function writeViewKey(writer: MessageWriter, view: FlowView): void {
 /** Writes a change. */
 export function writeChange(writer: MessageWriter, change: FlowChange): void {
   if (change.mark) {
-    writer.be32(c.CTA_MARK, change.mark.value);
-    if (change.mark.mask !== undefined) writer.be32(c.CTA_MARK_MASK, change.mark.mask);
+    const { value, mask = 0xffffffff } = change.mark;
+    // The kernel would flip bits of the value that are not under the mask.
+    writer.be32(c.CTA_MARK, value & mask);
+    writer.be32(c.CTA_MARK_MASK, mask);
   }
   if (change.labels) {
     writer.raw(c.CTA_LABELS, change.labels.value);

@@ -106,7 +106,8 @@ describe('a netlink monitor', () => {
         },
       ),
     ).toThrow('not to be configured');
-    expect({ threads: threads(), descriptors: descriptors() }).toEqual(before);
+    expect(threads()).toBeLessThanOrEqual(before.threads);
+    expect(descriptors()).toBeLessThanOrEqual(before.descriptors);
   });
 
   test('calls nobody after it is closed', async () => {

@@ -2,7 +2,7 @@ import fs from 'node:fs';
 import { Worker } from 'node:worker_threads';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { DatagramReader, DatagramWriter, openUdp, type UdpOptions } from '#kernel/sys/datagram.ts';
-import { close, eventfd, getsockname, ifNametoindex } from '#kernel/sys/libc.ts';
+import { close, eventfd, getsockname, ifNametoindex, setsockopt } from '#kernel/sys/libc.ts';
 import { NetworkNamespace } from '#kernel/sys/namespace.ts';
 import { type Watch, watchReadable } from '#kernel/sys/readable.ts';
 import { decodeSockaddr, encodeSockaddr } from '#kernel/sys/sockaddr.ts';
@@ -139,6 +139,20 @@ describe.each(families)('UDP over $family', ({ any, host }) => {
   });
 });
 
+test('the destination of a broadcast is the address it was sent to, not the one that would answer', () => {
+  const receiver = udp({ address: '0.0.0.0', port: 0, namespace: b, receivePacketInfo: true });
+  const sender = udp({ address: '10.0.1.1', port: 0, namespace: a });
+  setsockopt(sender.fd, 1, 6, 1); // SO_BROADCAST
+  new DatagramWriter().send(
+    sender.fd,
+    bytes('all'),
+    encodeSockaddr({ address: '10.0.1.255', port: receiver.port }),
+  );
+  const reader = new DatagramReader();
+  expect(reader.receive(receiver.fd)).toBe(1);
+  expect(reader.destination(0)).toBe('10.0.1.255');
+});
+
 describe('a worker that polls', () => {
   test('reads and answers while the main thread is stalled', () => {
     const receiver = udp({ address: '10.0.1.2', port: 0, namespace: b, receiveTtl: true });
@@ -174,5 +188,5 @@ test('what can not be opened leaves no descriptor behind', () => {
     'bind 192.0.2.9 port 1: EADDRNOTAVAIL',
   );
   expect(() => openUdp({ address: '::', port: 1, namespace: a, device: 'none0' })).toThrow('ENODEV');
-  expect(fs.readdirSync('/proc/self/fd').length).toBe(before);
+  expect(fs.readdirSync('/proc/self/fd').length).toBeLessThanOrEqual(before);
 });

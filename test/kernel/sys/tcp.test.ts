@@ -191,7 +191,7 @@ describe.each(families)('TCP over $family', ({ any, host, bits }) => {
       'SO_BINDTODEVICE none0: ENODEV',
     );
     expect(() => connecting({ address: host(1, 2), port: 1, ttl: 300 })).toThrow('EINVAL');
-    expect(fs.readdirSync('/proc/self/fd').length).toBe(before);
+    expect(fs.readdirSync('/proc/self/fd').length).toBeLessThanOrEqual(before);
   });
 
   test('MD5: the right key connects, a wrong one and none are dropped and counted', async () => {
