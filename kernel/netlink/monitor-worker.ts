@@ -24,6 +24,11 @@ export interface MonitorReport {
 /** Unread bytes at which the worker stops reading. */
 export const CREDIT_BYTES = 8 << 20;
 
+/**
+ * A worker that is terminated, as one is whose parent is a worker that ends, gets no farther than the end of a system
+ * call: so none lasts for ever.
+ */
+const POLL_MS = 1000;
 const ENOBUFS = 105;
 const MSG_DONTWAIT = 0x40;
 const MSG_TRUNC = 0x20;
@@ -47,7 +52,7 @@ function listen(setup: MonitorSetup): void {
       if (unread < CREDIT_BYTES) break;
       Atomics.wait(outstanding, 0, unread, 1000);
     }
-    const readable = pollReadable(watched, -1);
+    const readable = pollReadable(watched, POLL_MS);
     if (readable[fds.length]) return;
     for (let index = 0; index < fds.length; index++) {
       if (readable[index]) readOne(fds[index]!, index, buffer, outstanding);

@@ -51,7 +51,10 @@ export class NetlinkMonitor implements Disposable {
     worker.on('error', (error: unknown) =>
       onError(error instanceof Error ? error : new Error(String(error))),
     );
+    closeAtExit(this);
     worker.on('exit', () => {
+      stillOpen.delete(this);
+      if (stillOpen.size === 0) process.off('exit', closeAll);
       for (const fd of fds) close(fd);
       close(stopFd);
     });
@@ -116,6 +119,22 @@ export class NetlinkMonitor implements Disposable {
   [Symbol.dispose](): void {
     this.close();
   }
+}
+
+/** Those whose worker is there. */
+const stillOpen = new Set<NetlinkMonitor>();
+
+/**
+ * Node waits for the threads of workers before the process ends, also at process.exit() and after an uncaught error, and
+ * can not get a thread out of poll(2): each monitor has to wake its own.
+ */
+function closeAtExit(monitor: NetlinkMonitor): void {
+  if (stillOpen.size === 0) process.once('exit', closeAll);
+  stillOpen.add(monitor);
+}
+
+function closeAll(): void {
+  for (const monitor of stillOpen) monitor.close();
 }
 
 function deliver(bytes: Uint8Array, onMessage: (message: Message) => void): void {

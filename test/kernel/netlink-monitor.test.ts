@@ -1,3 +1,5 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import fs from 'node:fs';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { Batch } from '#kernel/netlink/batch.ts';
@@ -109,6 +111,25 @@ describe('a netlink monitor', () => {
     expect(threads()).toBeLessThanOrEqual(before.threads);
     expect(descriptors()).toBeLessThanOrEqual(before.descriptors);
   });
+
+  test.each([
+    ['process.exit()', 'exit', 3],
+    ['an uncaught error', 'throw', 1],
+    ['the end of all else, once it is let go', 'unref', 0],
+    ['the end of a worker that opened it', 'terminate', 0],
+  ])(
+    'does not hold up %s',
+    async (_, way, code) => {
+      const script = new URL('./netlink-monitor-end.ts', import.meta.url).pathname;
+      const child = spawn(process.execPath, [script, way], {
+        stdio: ['ignore', 'ignore', 'ignore'],
+        timeout: 20_000,
+        killSignal: 'SIGKILL',
+      });
+      expect(await once(child, 'exit')).toEqual([code, null]);
+    },
+    30_000,
+  );
 
   test('calls nobody after it is closed', async () => {
     let calls = 0;
