@@ -1,23 +1,26 @@
-import { NETLINK_NETFILTER } from '../netlink/constants.ts';
+import { NETLINK_NETFILTER, SO_RCVBUFFORCE, SOL_SOCKET } from '../netlink/constants.ts';
 import { NetlinkError } from '../netlink/error.ts';
 import { Attributes } from '../netlink/reader.ts';
 import { type Message, NetlinkSocket } from '../netlink/socket.ts';
 import { MessageWriter } from '../netlink/writer.ts';
 import { errno } from '../sys/errno.ts';
+import { setsockopt } from '../sys/libc.ts';
 import type { NetworkNamespace } from '../sys/namespace.ts';
 import { NFGENMSG, NFT_MSG_GETGEN, NFT_MSG_GETTABLE, NFT_MSG_NEWGEN, NFT_MSG_NEWRULE } from './constants.ts';
-import { dumpTable, type TableDump } from './dump.ts';
+import { dumpElements, dumpTable, type TableDump } from './dump.ts';
 import { GenerationMovedError, type OperationFailure, TransactionError } from './error.ts';
 import { putHeader } from './message/header.ts';
 import { takeRule } from './message/rule.ts';
 import { takeTable } from './message/table.ts';
-import type { Table, TableRef } from './model.ts';
+import type { Element, SetDefinition, Table, TableRef } from './model.ts';
 import { describeOperation, type Transaction } from './operation.ts';
 import { explainRefusal } from './refusal.ts';
 import { type EncodedTransaction, encodeTransaction } from './transaction.ts';
 
 /** Memory that is kept from one transaction to the next. */
 const KEEP_BYTES = 1 << 20;
+/** What the kernel accounts for an error that it sends, more or less. */
+const ERROR_BYTES = 1024;
 /** NFTA_GEN_ID */
 const GEN_ID = 1;
 
@@ -48,6 +51,7 @@ export interface CommitResult {
 export class Nftables implements Disposable {
   readonly #socket: NetlinkSocket;
   #writer = new MessageWriter(1 << 16);
+  #room = 8 << 20;
 
   private constructor(socket: NetlinkSocket) {
     this.#socket = socket;
@@ -107,6 +111,7 @@ export class Nftables implements Disposable {
       this.#writer,
     );
     encoded.number(this.#socket.takeSequence(encoded.messages));
+    this.#makeRoom(encoded, options);
     const failures = this.#exchange(transaction, encoded, options, (message, at) => {
       const index = encoded.operationOf(at);
       if (message.type === NFT_MSG_NEWRULE && index !== undefined)
@@ -125,6 +130,16 @@ export class Nftables implements Disposable {
    */
   dump(table: TableRef): TableDump | undefined {
     return dumpTable(this.#socket, () => this.generation(), table);
+  }
+
+  /**
+   * The elements of one set, sorted by key.
+   *
+   * @throws NetlinkError with ENOENT when there is no such set
+   * @throws DecodeError, UnstableDumpError
+   */
+  elements(table: TableRef, set: SetDefinition): Element[] {
+    return dumpElements(this.#socket, table, set);
   }
 
   /**
@@ -147,6 +162,14 @@ export class Nftables implements Disposable {
 
   [Symbol.dispose](): void {
     this.close();
+  }
+
+  /** Room for an error for each message, and for each rule that is told: answers that do not fit are lost. */
+  #makeRoom(encoded: EncodedTransaction, options: CommitOptions): void {
+    const needed = encoded.messages * ERROR_BYTES + (options.handles ? encoded.writer.length * 4 : 0);
+    if (needed <= this.#room) return;
+    setsockopt(this.#socket.fd, SOL_SOCKET, SO_RCVBUFFORCE, needed);
+    this.#room = needed;
   }
 
   #exchange(

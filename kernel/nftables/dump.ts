@@ -8,7 +8,7 @@ import { pairElements, putElementsRef, takeElements, type WireElement } from './
 import { putHeader } from './message/header.ts';
 import { takeObject } from './message/object.ts';
 import { takeRule } from './message/rule.ts';
-import { type TakenSet, takeSet } from './message/set.ts';
+import { takeSet } from './message/set.ts';
 import { putTableFilter, takeTable } from './message/table.ts';
 import {
   type AnonymousSet,
@@ -17,6 +17,7 @@ import {
   families,
   type Rule,
   type SetDefinition,
+  type SetShape,
   type StatefulObject,
   type Table,
   type TableRef,
@@ -73,6 +74,11 @@ export function dumpTable(
   throw new UnstableDumpError(`table ${table.family} ${table.name}`, ATTEMPTS);
 }
 
+/** Reads the elements of one set. @throws NetlinkError when there is no such set */
+export function dumpElements(socket: NetlinkSocket, table: TableRef, set: SetDefinition): Element[] {
+  return new Reader(socket, table).elements(set.name, set);
+}
+
 class Reader {
   readonly #socket: NetlinkSocket;
   readonly #table: TableRef;
@@ -99,13 +105,11 @@ class Reader {
     const unknown: { kind: 'set' | 'object'; name: string }[] = [];
     for (const taken of sets) {
       if (!this.#isOurs(taken.table)) continue;
-      if (!taken.definition) {
-        unknown.push({ kind: 'set', name: taken.name });
-      } else if (taken.anonymous) {
-        anonymous.set(taken.name, withElements(taken.definition, this.#elements(taken)));
-      } else {
-        named.push({ set: taken.definition, elements: this.#elements(taken) });
-      }
+      const { name, definition } = taken;
+      if (!definition) unknown.push({ kind: 'set', name });
+      else if (taken.anonymous)
+        anonymous.set(name, withElements(definition, this.elements(name, definition)));
+      else named.push({ set: definition, elements: this.elements(name, definition) });
     }
     const known: StatefulObject[] = [];
     for (const { table: owner, name, object } of objects) {
@@ -144,12 +148,12 @@ class Reader {
    * The kernel walks a hash table by counting its elements, anew for each part of an answer. While the table grows, which
    * it does in the background after a transaction, an element may come twice, and another not at all in its place.
    */
-  #elements(taken: TakenSet): Element[] {
+  elements(name: string, shape: SetShape): Element[] {
     for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
-      const elements = pairElements(taken.definition!, this.#wireElements(taken.name));
+      const elements = pairElements(shape, this.#wireElements(name));
       if (!hasRepeats(elements)) return elements;
     }
-    throw new UnstableDumpError(`set ${this.#table.family} ${this.#table.name} ${taken.name}`, ATTEMPTS);
+    throw new UnstableDumpError(`set ${this.#table.family} ${this.#table.name} ${name}`, ATTEMPTS);
   }
 
   #wireElements(set: string): WireElement[] {

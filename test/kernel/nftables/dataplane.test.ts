@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { Nftables } from '#kernel/nftables/connection.ts';
 import { ct, ip, ip6, meta, th } from '#kernel/nftables/field.ts';
 import { formatRule } from '#kernel/nftables/format-rule.ts';
+import { formatTable, formatTransaction } from '#kernel/nftables/format-transaction.ts';
 import { parseElement } from '#kernel/nftables/key.ts';
 import {
   ACCEPT,
@@ -277,6 +278,16 @@ describe('a dataplane', () => {
     using other = createNetns();
     other.exec('nft', ['-f', '-'], { input: text });
     expect(other.exec('nft', ['list', 'ruleset'])).toBe(text);
+  });
+
+  test('is printed by us alike, as a table and as the transaction that makes it', () => {
+    using other = createNetns();
+    other.exec('nft', ['-f', '-'], { input: formatTransaction([...policy, ...translation]) });
+    expect(other.exec('nft', ['list', 'ruleset'])).toBe(PRINTED);
+    using inside = NetworkNamespace.open(other.path);
+    using theirs = Nftables.open(inside);
+    const text = [filter, nat].map((table) => formatTable(theirs.dump(table)!)).join('');
+    expect(text).toBe(PRINTED.replaceAll(/,\n\s+/g, ', '));
   });
 
   test('reads back as the values it was made of', () => {

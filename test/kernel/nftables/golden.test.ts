@@ -1,5 +1,6 @@
 import { beforeAll, describe, expect, test } from 'vitest';
 import { formatRule } from '#kernel/nftables/format-rule.ts';
+import { ruleIdentity } from '#kernel/nftables/identity.ts';
 import { run, type Seen, words } from './golden.ts';
 import { groups, ruleOf } from './rows.ts';
 
@@ -29,6 +30,7 @@ for (const group of groups) {
         test('reads back as it was sent', () => {
           expect(seen.ours[i]).toEqual(rules[i]);
           expect(words(seen.ours[i]!)).toEqual(seen.oursPrinted[i]);
+          expect(ruleIdentity(seen.read[i]!)).toBe(ruleIdentity(rules[i]!));
         });
         test('is printed by nft as a person would have written it', () => {
           expect(seen.listed[i]).toBe(row.prints ?? row.nft);
@@ -40,6 +42,10 @@ for (const group of groups) {
           expect(formatRule(group.family, seen.read[i]!)).toBe(expected);
         });
       });
+    });
+
+    test('no two rules are taken for the same', () => {
+      expect(new Set(rules.map(ruleIdentity)).size).toBe(rules.length);
     });
 
     test('nft prints the ruleset as JSON, and loads again what it prints', () => {

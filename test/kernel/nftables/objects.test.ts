@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { Nftables } from '#kernel/nftables/connection.ts';
+import { formatTable, formatTransaction } from '#kernel/nftables/format-transaction.ts';
 import { parseElement as element } from '#kernel/nftables/key.ts';
 import {
   ACCEPT,
@@ -160,7 +161,7 @@ const rows: readonly Row[] = [
     },
     (s) => [element(s, '10.0.0.1 . tcp . 80')],
   ),
-  set('set s {\ntypeof ct label\n}', { name: 's', key: ['ct_label'], typeof: { key: ['ct label'] } }),
+  set('set s {\ntypeof ct state\n}', { name: 's', key: ['ct_state'], typeof: { key: ['ct state'] } }),
   set('set s {\ntype mark\nelements = { 0x00000001, 0x00000002 }\n}', { name: 's', key: ['mark'] }, (s) =>
     ['1', '2'].map((text) => element(s, text)),
   ),
@@ -271,7 +272,12 @@ describe.each(rows.map((row) => [row.nft.replaceAll('\n', ' '), row] as const))(
     const ours = ns.exec('nft', ['list', 'ruleset']);
     expect(ours).toBe(theirs);
     expect(ns.nft('list', 'ruleset').length).toBeGreaterThan(1);
+    expect(formatTable(nftables.dump(t)!)).toBe(unbroken(ours));
     ns.exec('nft', ['-f', '-'], { input: `flush ruleset\n${ours}` });
+    expect(ns.exec('nft', ['list', 'ruleset'])).toBe(ours);
+
+    // The transaction as text makes the same.
+    ns.exec('nft', ['-f', '-'], { input: `flush ruleset\n${formatTransaction(transaction)}` });
     expect(ns.exec('nft', ['list', 'ruleset'])).toBe(ours);
   });
 });
@@ -293,6 +299,11 @@ test.each([
   expect(nftables.tables()).toEqual([table]);
   expect(nftables.dump(table)?.table).toEqual(table);
 });
+
+/** nft breaks long lists of elements into lines. */
+function unbroken(text: string): string {
+  return text.replaceAll(/,\n\s+/g, ', ');
+}
 
 interface Contents {
   readonly chains: readonly unknown[];

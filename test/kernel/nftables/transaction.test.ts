@@ -103,6 +103,26 @@ describe('a refused transaction', () => {
     expect(error.message).toMatch(/\(and 1 more\)$/);
   });
 
+  test('names each of 30,000 operations, and all of 30,000 rules are told their handles', () => {
+    nftables.commit([addTable, addChain('c')]);
+    const count = 30_000;
+    const error = refusal(
+      Array.from({ length: count }, (_, i) => ({
+        op: 'delete rule',
+        table: t,
+        chain: 'c',
+        handle: 1_000_000 + i,
+      })),
+    );
+    expect(error.failures).toHaveLength(count);
+    expect(error.failures.at(-1)!.index).toBe(count - 1);
+    const add = Array.from(
+      { length: count },
+      (_, i) => ({ op: 'add rule', table: t, rule: rule(`${i}`) }) as const,
+    );
+    expect(nftables.commit(add, { handles: true }).handles.size).toBe(count);
+  });
+
   test('names the element at fault', () => {
     nftables.commit([addTable, addSet(hosts), add(hosts, addresses(5000))]);
     const error = refusal([
@@ -311,6 +331,44 @@ describe('elements', () => {
     ]);
     expect(nftables.dump(t)!.sets[0]!.elements).toEqual([parseElement(ranges, '10.0.1.0/24')]);
   });
+});
+
+describe('what this layer does not know', () => {
+  test('is kept in a rule, and goes back as it came', () => {
+    const text = 'meta l4proto tcp synproxy mss 1460 wscale 7 timestamp sack-perm';
+    ns.exec('nft', ['-f', '-'], {
+      input: `table inet t {\nchain c {\ntype filter hook input priority 0;\n${text}\n}\n}\n`,
+    });
+    const found = nftables.dump(t)!.chains[0]!.rules[0]!.rule;
+    expect(found.expressions.at(-1)).toMatchObject({ kind: 'unknown', name: 'synproxy' });
+    nftables.commit([
+      { op: 'flush chain', table: t, chain: 'c' },
+      { op: 'add rule', table: t, rule: found },
+    ]);
+    expect(ns.exec('nft', ['list', 'chain', 'inet', 't', 'c'])).toContain(text);
+  });
+
+  test('is named in a dump, so that it can be removed', () => {
+    ns.exec('nft', ['-f', '-'], {
+      input:
+        'table inet t {\nset s {\ntypeof ip length\n}\nct timeout o {\nprotocol tcp;\npolicy = { established : 5 }\n}\n}\n',
+    });
+    expect(nftables.dump(t)).toMatchObject({
+      sets: [],
+      objects: [],
+      unknown: [
+        { kind: 'set', name: 's' },
+        { kind: 'object', name: 'o' },
+      ],
+    });
+  });
+});
+
+test('the elements of one set are read by themselves', () => {
+  const elements = [parseElement(ranges, '10.0.0.0/24'), parseElement(ranges, '10.0.2.0/24')];
+  nftables.commit([addTable, addSet(ranges), add(ranges, elements)]);
+  expect(nftables.elements(t, ranges)).toEqual(elements);
+  expect(() => nftables.elements(t, hosts)).toThrow(/set inet t hosts: ENOENT/);
 });
 
 test('chains change their policy, and objects and sets are deleted', () => {
