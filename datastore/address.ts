@@ -74,6 +74,21 @@ export function contains(range: AddressRange, address: AddressKey): boolean {
   return address.length === range.first.length && range.first <= address && address <= range.last;
 }
 
+/** The range that has the address, of ranges of one family that are sorted and apart. */
+export function findRange<R extends AddressRange>(ranges: readonly R[], address: AddressKey): R | undefined {
+  let low = 0;
+  // Addresses of the other family would compare too.
+  let high = ranges[0]?.first.length === address.length ? ranges.length - 1 : -1;
+  while (low <= high) {
+    const middle = (low + high) >> 1;
+    const range = ranges[middle]!;
+    if (address < range.first) high = middle - 1;
+    else if (address > range.last) low = middle + 1;
+    else return range;
+  }
+  return undefined;
+}
+
 /** The address after this one; `undefined` after the last of its family. */
 export function nextAddress(address: AddressKey): AddressKey | undefined {
   for (let unit = address.length - 1; unit >= 0; unit--) {

@@ -71,21 +71,6 @@ export function cutInPieces<T>(
   return pieces;
 }
 
-/** The range that has the address, of ranges of one family that are sorted and apart. */
-export function findRange<R extends AddressRange>(ranges: readonly R[], address: AddressKey): R | undefined {
-  let low = 0;
-  // Addresses of the other family would compare too.
-  let high = ranges[0]?.first.length === address.length ? ranges.length - 1 : -1;
-  while (low <= high) {
-    const middle = (low + high) >> 1;
-    const range = ranges[middle]!;
-    if (address < range.first) high = middle - 1;
-    else if (address > range.last) low = middle + 1;
-    else return range;
-  }
-  return undefined;
-}
-
 function lastOf(family: Family): AddressKey {
   return '\uffff'.repeat(family === 4 ? 2 : 8) as AddressKey;
 }

@@ -8,6 +8,7 @@ import type { Facet } from './atoms.ts';
  */
 export class ClassNames {
   readonly #known = new Map<string, { readonly id: ClassId; users: number }>();
+  readonly #meanings = new Map<ClassId, readonly Facet[]>();
 
   get size(): number {
     return this.#known.size;
@@ -21,6 +22,7 @@ export class ClassNames {
     if (known === undefined) {
       known = { id: nameOf(facets), users: 0 };
       this.#known.set(key, known);
+      this.#meanings.set(known.id, facets);
     }
     known.users++;
     return known.id;
@@ -28,12 +30,25 @@ export class ClassNames {
 
   release(key: string): void {
     const known = this.#known.get(key)!;
-    if (--known.users === 0) this.#known.delete(key);
+    if (--known.users > 0) return;
+    this.#known.delete(key);
+    this.#meanings.delete(known.id);
+  }
+
+  /** What addresses of a class that is in use have in common, in words. */
+  describe(id: ClassId): string[] {
+    return textsOf(this.#meanings.get(id) ?? []);
   }
 }
 
 /** 128 bits: nobody who writes policies can make two classes of one name. */
 function nameOf(facets: readonly Facet[]): ClassId {
-  const texts = facets.map(({ text }) => text).sort();
-  return createHash('sha256').update(JSON.stringify(texts)).digest('hex').slice(0, 32);
+  return createHash('sha256')
+    .update(JSON.stringify(textsOf(facets)))
+    .digest('hex')
+    .slice(0, 32);
+}
+
+function textsOf(facets: readonly Facet[]): string[] {
+  return facets.map(({ text }) => text).sort();
 }

@@ -13,7 +13,7 @@ import type { AddressKey } from '#datastore/address.ts';
 import { NAMESPACE_NAME_LABEL } from '#datastore/kinds/namespace.ts';
 import type { Resource, ResourceKey } from '#datastore/resource.ts';
 import type { Change } from '#datastore/source.ts';
-import type { Direction, PodKey, ProgramSink } from '../program/program.ts';
+import type { ClassId, Direction, PodKey, ProgramSink } from '../program/program.ts';
 import type { Atom } from './atoms.ts';
 import { ClassNames } from './class-names.ts';
 import { GroupRules } from './group-rules.ts';
@@ -120,6 +120,11 @@ export class Compiler {
       this.#changedNodes.delete(node);
       node.close();
     };
+  }
+
+  /** What the addresses of a class have in common, in words. */
+  describeClass(id: ClassId): string[] {
+    return this.#names.describe(id);
   }
 
   /** How many of what there are: for metrics, and to see that nothing is left behind. */

@@ -3,11 +3,11 @@
  * what each class may do with each pod. Whatever changes is told to the node's sink.
  */
 
-import { type AddressKey, type AddressRange, type Family, familyOf } from '#datastore/address.ts';
+import { type AddressKey, type AddressRange, type Family, familyOf, findRange } from '#datastore/address.ts';
 import type { PortVerdicts } from '../program/ports.ts';
 import type { BlockRange, ClassId, Direction, ProgramSink } from '../program/program.ts';
 import type { Atom, Facet } from './atoms.ts';
-import { cutInPieces, findRange, type Piece } from './blocks.ts';
+import { cutInPieces, type Piece } from './blocks.ts';
 import type { ClassNames } from './class-names.ts';
 import type { GroupRules } from './group-rules.ts';
 import type { PodEntry, PodGroup } from './pods.ts';

@@ -1,6 +1,16 @@
-import { type AddressKey, type Family, familyOf } from '#datastore/address.ts';
+import { type AddressKey, type Family, familyOf, findRange } from '#datastore/address.ts';
 import type { Protocol } from '#datastore/schema.ts';
-import { includes, type PortVerdict, type PortVerdicts, verdictOn } from './ports.ts';
+import {
+  ALL_PORTS,
+  includes,
+  NO_VERDICTS,
+  type PortSet,
+  type PortVerdict,
+  type PortVerdicts,
+  unionOf,
+  verdictOn,
+  without,
+} from './ports.ts';
 import type { BlockRange, ClassId, Direction, EndpointProgram, PodKey, ProgramSink } from './program.ts';
 
 /** All programs of a node, put together from their changes. */
@@ -50,6 +60,15 @@ export class NodeProgram implements ProgramSink {
     const verdict = verdicts && verdictOn(verdicts, protocol, port);
     return verdict ?? (includes(rules.otherwise, protocol, port) ? 'accept' : 'drop');
   }
+
+  /** All that `lookUp` would accept from or to an address. */
+  acceptedPorts(direction: Direction, pod: PodKey, peer: AddressKey): PortSet {
+    const rules = this.endpoints.get(pod)?.[direction];
+    if (rules === undefined || !rules.isolated) return ALL_PORTS;
+    const { accept, drop } =
+      this[direction].classes.get(this[direction].classOf(peer) ?? '')?.get(pod) ?? NO_VERDICTS;
+    return unionOf([rules.anyPeer, accept, without(rules.otherwise, drop)]);
+  }
 }
 
 /** One direction of a node's programs. */
@@ -60,10 +79,7 @@ export class DirectionProgram {
 
   /** The class of an address: its own if it is a pod's that has one, else that of the range it is in. */
   classOf(address: AddressKey): ClassId | undefined {
-    return (
-      this.addresses.get(address) ??
-      this.blocks[familyOf(address)].find(({ first, last }) => first <= address && address <= last)?.class
-    );
+    return this.addresses.get(address) ?? findRange(this.blocks[familyOf(address)], address)?.class;
   }
 }
 

@@ -74,6 +74,10 @@ export function without(from: PortSet, away: PortSet): PortSet {
   return portSet({ TCP: lane('TCP'), UDP: lane('UDP'), SCTP: lane('SCTP') }, from.other && !away.other);
 }
 
+export function intersectionOf(a: PortSet, b: PortSet): PortSet {
+  return without(a, without(a, b));
+}
+
 export function isSubset(inner: PortSet, outer: PortSet): boolean {
   if (inner.other && !outer.other) return false;
   return PROTOCOLS.every((protocol) =>

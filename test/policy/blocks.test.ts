@@ -1,7 +1,14 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { contains, formatAddress, parseAddress, parsePrefix, rangeOf } from '#datastore/address.ts';
-import { cutInPieces, findRange, rangesOf } from '#policy/compiler/blocks.ts';
+import {
+  contains,
+  findRange,
+  formatAddress,
+  parseAddress,
+  parsePrefix,
+  rangeOf,
+} from '#datastore/address.ts';
+import { cutInPieces, rangesOf } from '#policy/compiler/blocks.ts';
 
 const text = ({ first, last }: { first: never; last: never }) =>
   `${formatAddress(first)}-${formatAddress(last)}`;
