@@ -2,7 +2,7 @@
  * The daemon: `margay bgp --config FILE`. Wires the parts by hand and runs until it is told to stop.
  */
 
-import { mkdirSync, readFileSync } from 'node:fs';
+import { mkdirSync } from 'node:fs';
 import { dirname } from 'node:path';
 import type { SpeakerConfig } from '#bgp/config/model.ts';
 import { type KernelEvent, KernelRoutes } from '#bgp/kernel/kernel-routes.ts';
@@ -16,6 +16,7 @@ import { bgpHandlers } from './api/handlers.ts';
 import { ConfigFile, isFault, readConfigFile } from './daemon/config-file.ts';
 import { type DaemonLog, type Log, LogLimit, openLog } from './daemon/log.ts';
 import { usableAddresses } from './daemon/own-addresses.ts';
+import { readVersion } from './daemon/version.ts';
 import { Speaker } from './speaker.ts';
 
 export type RunOptions = {
@@ -157,11 +158,6 @@ async function openApi(speaker: Speaker, configFile: ConfigFile, log: DaemonLog)
 
 function describe(error: unknown): string {
   return error instanceof Error ? (error.stack ?? error.message) : String(error);
-}
-
-function readVersion(): string {
-  const file = new URL('../package.json', import.meta.url);
-  return (JSON.parse(readFileSync(file, 'utf8')) as { version?: string }).version ?? '';
 }
 
 function aborted(signal: AbortSignal): Promise<void> {

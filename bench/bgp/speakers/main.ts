@@ -25,7 +25,7 @@ import { NetworkNamespace } from '#kernel/sys/namespace.ts';
 import { connect, createNetns } from '#test/helpers/netns.ts';
 import { announcements, EXTERNAL, withdrawals } from '../updates.ts';
 import { BenchPeer } from './peer.ts';
-import { type Neighbour, Running, SPEAKERS, type SpeakerKind } from './speakers.ts';
+import { bundle, type Neighbour, Running, SPEAKERS, type SpeakerKind } from './speakers.ts';
 
 type Case = {
   readonly name: string;
@@ -54,6 +54,7 @@ const { values } = parseArgs({
 const run = (command: string, args: readonly string[]): string =>
   execFileSync(command, args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] });
 
+await bundle();
 console.log(
   `${os.cpus().length} CPUs ${os.cpus()[0]?.model ?? ''}, Linux ${os.release()}, load ${os.loadavg()[0]!.toFixed(1)}`,
 );
