@@ -28,7 +28,12 @@ const BUDGET = 32768;
 
 const wanted = process.argv[2];
 if (wanted === undefined) {
-  console.log('case            what        prefixes   ms     ns/prefix  out MB   RSS MB  peak MB');
+  console.log(
+    '                                            ns/prefix: by clock, CPU of the main thread, CPU of all threads',
+  );
+  console.log(
+    'case           what      prefixes       ms    clock     main      all   out MB   RSS MB  peak MB',
+  );
   for (const name of Object.keys(CASES)) {
     const run = spawnSync(process.execPath, ['--expose-gc', import.meta.filename, name], {
       stdio: 'inherit',
@@ -98,6 +103,9 @@ function runCase(name: string, { feeders, prefixes, receivers }: Case): void {
   report('again', total, () => feed(tables));
   report('withdraw', total, () => feed(from.map(() => gone)));
   if (rib.families.get(IPV4_UNICAST)!.table.size !== 0) throw new Error('routes are left');
+  // Once more with everything compiled and in memory that is there already.
+  report('announce', total, () => feed(tables));
+  report('withdraw', total, () => feed(from.map(() => gone)));
 
   function feed(streams: readonly Uint8Array[]): number {
     const at = streams.map(() => 0);
@@ -136,20 +144,28 @@ function runCase(name: string, { feeders, prefixes, receivers }: Case): void {
 
   function report(what: string, count: number, run: () => number): void {
     const start = process.hrtime.bigint();
+    const cpu = process.cpuUsage();
+    const thread = process.threadCpuUsage();
     const sent = run();
     const ms = Number(process.hrtime.bigint() - start) / 1e6;
-    const each = count === 0 ? '' : ((ms * 1e6) / count).toFixed(0);
-    const rss = (process.memoryUsage().rss / 2 ** 20).toFixed(0);
-    const peak = (process.resourceUsage().maxRSS / 1024).toFixed(0);
+    const { user, system } = process.cpuUsage(cpu);
+    const main = process.threadCpuUsage(thread);
+    const each = (us: number) => (count === 0 ? '' : ((us * 1000) / count).toFixed(0));
     console.log(
-      name.padEnd(16) +
-        what.padEnd(10) +
-        String(count).padStart(10) +
-        ms.toFixed(1).padStart(10) +
-        each.padStart(9) +
-        (sent / 2 ** 20).toFixed(1).padStart(10) +
-        rss.padStart(9) +
-        peak.padStart(9),
+      name.padEnd(15) +
+        what.padEnd(9) +
+        [
+          String(count),
+          ms.toFixed(0),
+          each(ms * 1000),
+          each(main.user + main.system),
+          each(user + system),
+          (sent / 2 ** 20).toFixed(1),
+          (process.memoryUsage().rss / 2 ** 20).toFixed(0),
+          (process.resourceUsage().maxRSS / 1024).toFixed(0),
+        ]
+          .map((text) => text.padStart(9))
+          .join(''),
     );
   }
 }

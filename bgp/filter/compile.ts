@@ -35,12 +35,35 @@ export type ActionContext = {
   readonly peer?: Uint8Array | undefined;
 };
 
+/** Facts about an attribute set that is decoded only if a filter looks at it. One object is filled again and again. */
+export class LazyFacts implements RouteFacts {
+  source: RouteSource = 'local';
+  peer: Uint8Array | undefined = undefined;
+  defaultLocalPref = 0;
+  #id = 0;
+  readonly #decode: (id: number) => PathAttributes;
+
+  constructor(decode: (id: number) => PathAttributes) {
+    this.#decode = decode;
+  }
+
+  /** The attribute set that the facts are about, as `decode` knows it. */
+  set id(id: number) {
+    this.#id = id;
+  }
+
+  get attributes(): PathAttributes {
+    return this.#decode(this.#id);
+  }
+}
+
 export class CompiledFilter {
   /** Whether the outcome may depend on the prefix. If not, `outcome` of a profile is all there is. */
   readonly usesPrefix: boolean;
   /** Whether the outcome may depend on which neighbour the route was learned from. */
   readonly usesPeer: boolean;
   readonly #statements: readonly CompiledStatement[];
+  readonly #looksAtRoutes: boolean;
   /** Statements that are left for a profile, and the profiles by that list. */
   readonly #profiles: (readonly number[])[] = [];
   readonly #profileIds = new Map<string, number>();
@@ -52,14 +75,18 @@ export class CompiledFilter {
   /** @param filters asked one after the other; what none of them decides is rejected. */
   constructor(filters: readonly Filter[]) {
     this.#statements = filters.flatMap(flatten).map(compileStatement);
+    this.#looksAtRoutes = this.#statements.some(({ conditions }) => conditions.length > 0);
     this.usesPrefix = this.#statements.some(({ prefix }) => prefix !== undefined);
     this.usesPeer = this.#statements.some(({ usesPeer }) => usesPeer);
   }
 
   /** The small number of what is left to ask for routes of these attributes and source. */
   profile(facts: RouteFacts): number {
+    // Without conditions besides those on prefixes all routes are alike.
+    if (!this.#looksAtRoutes && this.#profiles.length > 0) return 0;
     const left: number[] = [];
-    for (const [i, statement] of this.#statements.entries()) {
+    for (let i = 0; i < this.#statements.length; i++) {
+      const statement = this.#statements[i]!;
       if (!statement.conditions.every((holds) => holds(facts))) continue;
       left.push(i);
       if (statement.prefix === undefined && statement.action !== 'next') break;

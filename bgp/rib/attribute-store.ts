@@ -8,10 +8,21 @@
 
 import { asPathLength, neighbourAs } from '#bgp/wire/as-path.ts';
 import { decodeAttributes, encodeAttributes } from '#bgp/wire/attributes.ts';
-import { decodeNextHop, nextHopSize, putNextHop } from '#bgp/wire/next-hop.ts';
+import { getU32 } from '#bgp/wire/bytes.ts';
+import {
+  AS_SEQUENCE,
+  ATTR_AS_PATH,
+  ATTR_CLUSTER_LIST,
+  ATTR_LOCAL_PREF,
+  ATTR_MED,
+  ATTR_NEXT_HOP,
+  ATTR_ORIGINATOR_ID,
+} from '#bgp/wire/constants.ts';
+import { decodeNextHop, nextHopProblem, nextHopSize, putNextHop } from '#bgp/wire/next-hop.ts';
 import type { AsPath, CodecContext, DecodedAttributes, NextHop, PathAttributes } from '#bgp/wire/types.ts';
 import { ByteKey, ByteStore } from './byte-store.ts';
 import type { NextHopTable } from './next-hops.ts';
+import { PlainAttributes } from './plain-attributes.ts';
 import { Rows } from './rows.ts';
 
 /** Fields of a row of decision keys: one cache line of half the usual size. */
@@ -59,6 +70,9 @@ export class AttributeStore {
   readonly #contextNumbers = new Map<string, number>();
   readonly #ownContexts = new Map<number, number>();
   readonly #key = new ByteKey();
+  readonly #plain = new PlainAttributes();
+  /** Whose attributes `#plain` has, 0: nobody's. */
+  #plainId = 0;
   readonly #recent: (PathAttributes | undefined)[] = new Array(RECENT).fill(undefined);
   readonly #recentIds = new Int32Array(RECENT);
   #scratch = new Uint8Array(4096);
@@ -116,19 +130,17 @@ export class AttributeStore {
     key.blockStart = start;
     key.blockEnd = end;
     this.problem = undefined;
-    const found = this.#bytes.find(key);
-    if (found !== 0) return found;
-
+    const id = this.#bytes.intern(key);
+    if (!this.#bytes.isNew || this.#addPlain(id)) return id;
     const { codec, scope } = this.#contexts[context]!;
-    const mpNextHop =
-      nextHopStart === nextHopEnd ? undefined : decodeNextHop(nextHop, nextHopStart, nextHopEnd);
-    const decoded = decodeAttributes(block.subarray(start, end), codec, mpNextHop);
+    const decoded = decodeAttributes(this.#bytes.block(id), codec, this.#nextHopApart(id));
     if (decoded.kind !== 'attributes') {
       this.problem = decoded;
+      this.#bytes.discard(id);
       return 0;
     }
     if (decoded.errors.length > 0) this.problem = decoded;
-    return this.#added(this.#bytes.intern(key), decoded.attributes, scope);
+    return this.#add(id, decoded.attributes, scope);
   }
 
   /** The scope of link-local next hops of a set. */
@@ -157,8 +169,8 @@ export class AttributeStore {
     key.block = this.#scratch;
     key.blockStart = 0;
     key.blockEnd = end;
-    const found = this.#bytes.find(key);
-    return found !== 0 ? found : this.#added(this.#bytes.intern(key), attributes, scope);
+    const id = this.#bytes.intern(key);
+    return this.#bytes.isNew ? this.#add(id, attributes, scope) : id;
   }
 
   /** The attributes of an id. */
@@ -169,6 +181,33 @@ export class AttributeStore {
     this.#recentIds[slot] = id;
     this.#recent[slot] = attributes;
     return attributes;
+  }
+
+  /** Octets of the attribute block of an id. */
+  blockLength(id: number): number {
+    return this.#bytes.blockLength(id);
+  }
+
+  /** The next hop of an id, which needs no decoding. */
+  nextHop(id: number): NextHop {
+    return this.#nextHops.nextHop(this.keys.chunk(id)[this.keys.at(id) + KEY_NEXT_HOP]!);
+  }
+
+  /**
+   * The attributes of an id as bytes, if they are plain: see `PlainAttributes`. Valid until the next call of this or `intern`.
+   */
+  plain(id: number): PlainAttributes | undefined {
+    if (this.#plainId === id) return this.#plain;
+    const { codec } = this.#contexts[this.#bytes.tag(id)]!;
+    const start = this.#bytes.blockStart(id);
+    const end = start + this.#bytes.blockLength(id);
+    const apart = this.#bytes.nextHopLength(id) !== 0;
+    if (!this.#plain.scan(this.#bytes.blockBytes(id), start, end, codec, apart)) {
+      this.#plainId = 0;
+      return undefined;
+    }
+    this.#plainId = id;
+    return this.#plain;
   }
 
   addReferences(id: number, count: number): void {
@@ -213,7 +252,38 @@ export class AttributeStore {
     return number;
   }
 
-  #added(id: number, attributes: PathAttributes, scope: number): number {
+  /** Works out the keys of a new set that is plain. @returns whether it is. */
+  #addPlain(id: number): boolean {
+    this.#plainId = 0;
+    const plain = this.plain(id);
+    if (plain === undefined) return false;
+    let nextHop: number;
+    if (plain.nextHopApart) {
+      const apart = this.#nextHopApart(id)!;
+      if (nextHopProblem(apart) !== undefined) return false;
+      nextHop = this.#nextHops.acquire(apart, this.#contexts[this.#bytes.tag(id)]!.scope);
+    } else {
+      nextHop = this.#nextHops.acquireIpv4(plain.number(ATTR_NEXT_HOP));
+    }
+    this.keys.reserve(id);
+    const keys = this.keys.chunk(id);
+    const at = this.keys.at(id);
+    keys[at + KEY_LOCAL_PREF] = plain.has(ATTR_LOCAL_PREF)
+      ? plain.number(ATTR_LOCAL_PREF)
+      : this.#defaults.localPref;
+    keys[at + KEY_LENGTH_ORIGIN] = (plain.pathLength << 2) | plain.origin;
+    keys[at + KEY_MED] = plain.has(ATTR_MED) ? plain.number(ATTR_MED) : this.#defaults.med;
+    keys[at + KEY_NEIGHBOUR_AS] = plain.firstAs;
+    keys[at + KEY_ORIGINATOR] = plain.has(ATTR_ORIGINATOR_ID) ? plain.number(ATTR_ORIGINATOR_ID) : 0;
+    keys[at + KEY_CLUSTERS] = plain.has(ATTR_CLUSTER_LIST)
+      ? (plain.end[ATTR_CLUSTER_LIST]! - plain.start[ATTR_CLUSTER_LIST]!) >>> 2
+      : 0;
+    keys[at + KEY_NEXT_HOP] = nextHop;
+    keys[at + KEY_PATH_HASH] = hashPlainPath(plain);
+    return true;
+  }
+
+  #add(id: number, attributes: PathAttributes, scope: number): number {
     const slot = id & (RECENT - 1);
     this.#recentIds[slot] = id;
     this.#recent[slot] = attributes;
@@ -233,19 +303,24 @@ export class AttributeStore {
 
   #decode(id: number): PathAttributes {
     const { codec, own } = this.#contexts[this.#bytes.tag(id)]!;
-    const block = this.#bytes.block(id);
-    const apart = this.#bytes.nextHopLength(id) === 0 ? undefined : this.#bytes.nextHop(id);
-    const nextHop = apart === undefined ? undefined : decodeNextHop(apart, 0, apart.length);
-    const decoded = decodeAttributes(block, codec, own ? PLACEHOLDER : nextHop);
+    const nextHop = this.#nextHopApart(id);
+    const decoded = decodeAttributes(this.#bytes.block(id), codec, own ? PLACEHOLDER : nextHop);
     if (decoded.kind !== 'attributes') {
       throw new Error(`attribute set ${id} can not be decoded again: ${decoded.errors[0]?.reason}`);
     }
     return own ? { ...decoded.attributes, nextHop: nextHop! } : decoded.attributes;
   }
 
+  #nextHopApart(id: number): NextHop | undefined {
+    if (this.#bytes.nextHopLength(id) === 0) return undefined;
+    const bytes = this.#bytes.nextHop(id);
+    return decodeNextHop(bytes, 0, bytes.length);
+  }
+
   #drop(id: number): void {
     for (const each of this.derived) each.forget(id);
     this.#nextHops.release(this.keys.chunk(id)[this.keys.at(id) + KEY_NEXT_HOP]!);
+    if (this.#plainId === id) this.#plainId = 0;
     const slot = id & (RECENT - 1);
     if (this.#recentIds[slot] === id) {
       this.#recentIds[slot] = 0;
@@ -275,7 +350,20 @@ function hashAsPath(path: AsPath): number {
   let hash = 0;
   for (const { type, asns } of path) {
     hash = Math.imul(hash ^ type, 0x9e3779b1);
-    for (const asn of asns) hash = Math.imul(hash ^ (hash >>> 15) ^ asn, 0x85ebca6b);
+    for (const asn of asns) hash = hashAs(hash, asn);
   }
   return hash ^ (hash >>> 13);
+}
+
+function hashPlainPath(plain: PlainAttributes): number {
+  if (plain.pathLength === 0) return 0;
+  let hash = Math.imul(AS_SEQUENCE, 0x9e3779b1);
+  const end = plain.end[ATTR_AS_PATH]!;
+  for (let at = plain.start[ATTR_AS_PATH]! + 2; at < end; at += 4)
+    hash = hashAs(hash, getU32(plain.bytes, at));
+  return hash ^ (hash >>> 13);
+}
+
+function hashAs(hash: number, asn: number): number {
+  return Math.imul(hash ^ (hash >>> 15) ^ asn, 0x85ebca6b);
 }

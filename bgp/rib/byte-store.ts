@@ -41,6 +41,8 @@ export class ByteStore {
   size = 0;
   /** Octets that they take, rounding included. */
   bytesInUse = 0;
+  /** Whether the last `intern` put something new in. */
+  isNew = false;
   /** All ids in use are below this one; 0 is never used. */
   limit = 1;
   readonly #rows = new Rows(2);
@@ -71,6 +73,7 @@ export class ByteStore {
   intern(key: ByteKey): number {
     const hash = hashOf(this.#seed, key);
     const found = this.#find(hash, key);
+    this.isNew = found === 0;
     return found !== 0 ? found : this.#add(hash, key);
   }
 
@@ -150,6 +153,18 @@ export class ByteStore {
     const chunk = this.#chunks[block >>> CHUNK_BITS]!;
     const start = block & CHUNK_MASK;
     return chunk.subarray(start + HEADER + chunk[start + HEADER - 1]!, start + rows[at + LENGTH]!);
+  }
+
+  /** The array that an attribute block lies in, valid as long as the string is in the store. */
+  blockBytes(id: number): Uint8Array {
+    return this.#chunks[this.#rows.chunk(id)[this.#rows.at(id) + BLOCK]! >>> CHUNK_BITS]!;
+  }
+
+  /** Where in that array the attribute block begins. */
+  blockStart(id: number): number {
+    const block = this.#rows.chunk(id)[this.#rows.at(id) + BLOCK]!;
+    const start = block & CHUNK_MASK;
+    return start + HEADER + this.#chunks[block >>> CHUNK_BITS]![start + HEADER - 1]!;
   }
 
   /** Copies the next hop to `out` and returns the position after it. */

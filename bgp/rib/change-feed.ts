@@ -30,7 +30,7 @@ export class ChangeFeed {
   /** @internal */
   mark(net: number): void {
     if (!this.#nets.add(net)) return;
-    this.#table.hold(net);
+    this.#table.hold(net, 1);
     if (this.#nets.size === 1) this.onReady();
   }
 
@@ -55,7 +55,7 @@ export class ChangeFeed {
       this.#nets.delete(net);
       taken++;
       visit(net);
-      this.#table.unhold(net);
+      this.#table.hold(net, -1);
       if (this.#table.releasable(net)) this.#released(net);
     }
     return taken;
@@ -64,7 +64,7 @@ export class ChangeFeed {
   /** Lets go of everything. Not to be used after that. */
   close(): void {
     for (const net of this.#nets) {
-      this.#table.unhold(net);
+      this.#table.hold(net, -1);
       if (this.#table.releasable(net)) this.#released(net);
     }
     this.#nets.clear();

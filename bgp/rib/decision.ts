@@ -76,7 +76,11 @@ export class DecisionProcess {
   readonly #peers: readonly (RibPeer | undefined)[];
   readonly #decision: DecisionSettings;
   readonly #multipath: MultipathSettings;
-  readonly #candidates: number[] = [];
+  /** Paths that are left in the running `select`, with their MED and neighbouring AS. */
+  #candidates = new Int32Array(16);
+  #meds = new Uint32Array(16);
+  #neighbours = new Int32Array(16);
+  #count = 0;
 
   constructor(
     paths: PathStore,
@@ -102,21 +106,18 @@ export class DecisionProcess {
 
   /** The best of the paths of a net (a chain that starts with `first`), 0 if none can be used. Fills `chosen`. */
   select(first: number): number {
-    const candidates = this.#candidates;
-    candidates.length = 0;
     this.chosen.length = 0;
-    for (let row = first; row !== 0; row = this.#paths.get(row, PATH_NEXT)) {
-      if (this.eligible(row)) candidates.push(row);
-    }
-    if (candidates.length === 0) return 0;
-    if (candidates.length > 2) this.#dropByMed(candidates);
+    this.#collect(first);
+    if (this.#count === 0) return 0;
+    if (this.#count > 2 && !this.#decision.alwaysCompareMed) this.#dropByMed();
 
+    const candidates = this.#candidates;
     let best = candidates[0]!;
-    for (let i = 1; i < candidates.length; i++) {
+    for (let i = 1; i < this.#count; i++) {
       if (this.compare(candidates[i]!, best) > 0) best = candidates[i]!;
     }
     this.chosen.push(best);
-    if (this.#multipath.maxPaths > 1 && candidates.length > 1) this.#addMultipaths(best, candidates);
+    if (this.#multipath.maxPaths > 1 && this.#count > 1) this.#addMultipaths(best);
     return best;
   }
 
@@ -226,58 +227,97 @@ export class DecisionProcess {
     return order < 0 ? STEP_PATH_ID : -STEP_PATH_ID;
   }
 
-  /**
-   * Keeps of the paths that are best up to ORIGIN those that no other of the same neighbouring AS beats by MED. Two paths
-   * need not come here: comparing them does the same.
-   */
-  #dropByMed(candidates: number[]): void {
-    let kept = 0;
-    for (const row of candidates) {
-      const result = kept === 0 ? 0 : this.#compareToOrigin(row, candidates[0]!);
-      if (result < 0) continue;
-      if (result > 0) kept = 0;
-      candidates[kept++] = row;
-    }
-    candidates.length = kept;
-    if (kept < 3 || this.#decision.alwaysCompareMed) return;
-
-    const lowest = new Map<number, number>();
-    for (const row of candidates) {
-      const post = this.#paths.get(row, PATH_POST);
-      const neighbour = this.#key(post, KEY_NEIGHBOUR_AS);
-      const med = this.#key(post, KEY_MED) >>> 0;
-      const known = lowest.get(neighbour);
-      if (known === undefined || med < known) lowest.set(neighbour, med);
-    }
-    kept = 0;
-    for (const row of candidates) {
-      const post = this.#paths.get(row, PATH_POST);
-      if (this.#key(post, KEY_MED) >>> 0 === lowest.get(this.#key(post, KEY_NEIGHBOUR_AS))) {
-        candidates[kept++] = row;
+  /** Makes those paths of a chain candidates that can be used and are best in the steps before MED. */
+  #collect(first: number): void {
+    const { rows } = this.#paths;
+    const { keys } = this.#attributes;
+    const { reachable } = this.#nextHops;
+    let count = 0;
+    let own = false;
+    let pref = 0;
+    let path = 0;
+    for (let row = first; row !== 0; ) {
+      const chunk = rows.chunk(row);
+      const at = rows.at(row);
+      const candidate = row;
+      row = chunk[at + PATH_NEXT]!;
+      const post = chunk[at + PATH_POST]!;
+      if (post === 0) continue;
+      const key = keys.chunk(post);
+      const keyAt = keys.at(post);
+      if (reachable[key[keyAt + KEY_NEXT_HOP]!] !== 1) continue;
+      const itsOwn = this.#peers[chunk[at + PATH_PEER]! & PEER_MASK]!.source <= FROM_KERNEL;
+      const itsPref = key[keyAt + KEY_LOCAL_PREF]! >>> 0;
+      const itsPath = key[keyAt + KEY_LENGTH_ORIGIN]!;
+      if (count > 0) {
+        if (itsOwn !== own) {
+          if (own) continue;
+          count = 0;
+        } else if (itsPref !== pref) {
+          if (itsPref < pref) continue;
+          count = 0;
+        } else if (itsPath !== path) {
+          if (itsPath > path) continue;
+          count = 0;
+        }
       }
+      own = itsOwn;
+      pref = itsPref;
+      path = itsPath;
+      if (count >= this.#candidates.length) this.#grow();
+      this.#candidates[count] = candidate;
+      this.#meds[count] = key[keyAt + KEY_MED]!;
+      this.#neighbours[count] = key[keyAt + KEY_NEIGHBOUR_AS]!;
+      count++;
     }
-    candidates.length = kept;
+    this.#count = count;
   }
 
-  /** Positive if `a` is better in the steps before MED, 0 if they are equal. */
-  #compareToOrigin(a: number, b: number): number {
-    const ownA = this.#peers[this.#paths.peer(a)]!.source <= FROM_KERNEL;
-    const ownB = this.#peers[this.#paths.peer(b)]!.source <= FROM_KERNEL;
-    if (ownA !== ownB) return ownA ? 1 : -1;
-    const postA = this.#paths.get(a, PATH_POST);
-    const postB = this.#paths.get(b, PATH_POST);
-    const pref = (this.#key(postA, KEY_LOCAL_PREF) >>> 0) - (this.#key(postB, KEY_LOCAL_PREF) >>> 0);
-    return pref !== 0 ? pref : this.#key(postB, KEY_LENGTH_ORIGIN) - this.#key(postA, KEY_LENGTH_ORIGIN);
+  /**
+   * Keeps of the candidates those that no other of the same neighbouring AS beats by MED. (Of two candidates comparing them
+   * does the same.)
+   */
+  #dropByMed(): void {
+    const meds = this.#meds;
+    const neighbours = this.#neighbours;
+    const count = this.#count;
+    let same = true;
+    for (let i = 1; i < count; i++) if (meds[i] !== meds[0]) same = false;
+    if (same) return;
+
+    const lowest = new Map<number, number>();
+    for (let i = 0; i < count; i++) {
+      const known = lowest.get(neighbours[i]!);
+      if (known === undefined || meds[i]! < known) lowest.set(neighbours[i]!, meds[i]!);
+    }
+    let kept = 0;
+    for (let i = 0; i < count; i++) {
+      if (meds[i] === lowest.get(neighbours[i]!)) this.#candidates[kept++] = this.#candidates[i]!;
+    }
+    this.#count = kept;
+  }
+
+  #grow(): void {
+    const candidates = new Int32Array(this.#candidates.length * 2);
+    candidates.set(this.#candidates);
+    this.#candidates = candidates;
+    const meds = new Uint32Array(candidates.length);
+    meds.set(this.#meds);
+    this.#meds = meds;
+    const neighbours = new Int32Array(candidates.length);
+    neighbours.set(this.#neighbours);
+    this.#neighbours = neighbours;
   }
 
   /** Adds to the best path those that may be used with it, in the order in which they would be best. */
-  #addMultipaths(best: number, candidates: readonly number[]): void {
+  #addMultipaths(best: number): void {
     const { maxPaths, ebgp, ibgp, asPathRelax } = this.#multipath;
     const source = this.#peers[this.#paths.peer(best)]!.source;
     if (source <= FROM_KERNEL || !(source === FROM_EBGP ? ebgp : ibgp)) return;
     const post = this.#paths.get(best, PATH_POST);
     const chosen = this.chosen;
-    for (const row of candidates) {
+    for (let i = 0; i < this.#count; i++) {
+      const row = this.#candidates[i]!;
       if (row === best || this.#compareToMetric(best, row) !== 0) continue;
       const other = this.#paths.get(row, PATH_POST);
       if (!asPathRelax && this.#key(other, KEY_PATH_HASH) !== this.#key(post, KEY_PATH_HASH)) continue;

@@ -6,12 +6,12 @@
  * set and kind of source.
  */
 
-import { type CompiledFilter, filterKey } from '#bgp/filter/compile.ts';
+import { type CompiledFilter, filterKey, LazyFacts } from '#bgp/filter/compile.ts';
 import { PrefixSet } from '#bgp/filter/prefix-set.ts';
 import type { Prefix } from '#bgp/filter/types.ts';
 import { prependAsPath, withoutConfederation } from '#bgp/wire/as-path.ts';
 import { encodeAttributes } from '#bgp/wire/attributes.ts';
-import { NO_BYTES } from '#bgp/wire/bytes.ts';
+
 import {
   GRACEFUL_SHUTDOWN,
   NO_ADVERTISE,
@@ -19,7 +19,7 @@ import {
   NO_EXPORT_SUBCONFED,
   transitiveExtendedCommunities,
 } from '#bgp/wire/communities.ts';
-import { type Family, FLAG_PARTIAL, IPV4_UNICAST } from '#bgp/wire/constants.ts';
+import { ATTR_COMMUNITIES, type Family, FLAG_PARTIAL, IPV4_UNICAST } from '#bgp/wire/constants.ts';
 import { putNextHop } from '#bgp/wire/next-hop.ts';
 import type { AsPath, CodecContext, NextHop, PathAttributes } from '#bgp/wire/types.ts';
 import type { AttributeStore, Derived } from './attribute-store.ts';
@@ -34,6 +34,7 @@ import {
   type RibPeer,
   sourceName,
 } from './peer.ts';
+import { MOST_ADDED, Rewrite, rewritePlain } from './plain-rewrite.ts';
 import type { PrefixTable } from './prefix-table.ts';
 import type { NextHopMode, PeerFamilySettings, PeerSession, PeerSettings, RibSettings } from './settings.ts';
 
@@ -110,6 +111,7 @@ export class ExportPolicy implements Derived {
   /** Attribute sets that came out too long for one message and were therefore not sent. */
   tooLong = 0;
   readonly #store: AttributeStore;
+  readonly #facts: LazyFacts;
   readonly #out: ByteStore;
   readonly #shared: PrefixSet;
   /** By attribute id: for which source the other column holds, plus one; 0: none yet. */
@@ -121,7 +123,11 @@ export class ExportPolicy implements Derived {
   /** Filters with prefixes: attribute id -> source and outcome -> -1 or id of the encoded form. */
   readonly #byOutcome = new Map<number, Map<number, number>>();
   readonly #key = new ByteKey();
-  #scratch: Uint8Array;
+  readonly #rewriting = new Rewrite();
+  /** The neighbours get what plain sets can be copied to: see `plain-rewrite.ts`. */
+  readonly #canCopy: boolean;
+  readonly #scratch: Uint8Array;
+  readonly #scratchNextHop = new Uint8Array(32);
 
   /** The policy adds itself to the store's `derived`; see `close`. */
   constructor(rules: ExportRules, filter: CompiledFilter, store: AttributeStore, out: ByteStore) {
@@ -131,6 +137,10 @@ export class ExportPolicy implements Derived {
     this.#out = out;
     this.#shared = PrefixSet.within(rules.sharedSubnets);
     this.#scratch = new Uint8Array(rules.maxMessage);
+    const { codec, overrideAs, gracefulShutdown } = rules;
+    this.#canCopy = codec.as4 && codec.confederation === undefined && overrideAs === 0 && !gracefulShutdown;
+    this.#facts = new LazyFacts((id) => store.attributes(id));
+    this.#facts.defaultLocalPref = rules.defaultLocalPref;
     store.derived.add(this);
   }
 
@@ -197,15 +207,12 @@ export class ExportPolicy implements Derived {
 
   /** -1 if it is not sent; else the profile for a filter with prefixes, and for one without the encoded form, with a reference. */
   #ask(post: number, source: RibPeer): number {
-    const attributes = this.#store.attributes(post);
-    if (!this.#mayGo(source.source, attributes)) return -1;
-    const profile = this.filter.profile({
-      attributes,
-      source: sourceName(source.source),
-      peer: source.source <= FROM_KERNEL ? undefined : source.settings.address,
-      defaultLocalPref: this.rules.defaultLocalPref,
-    });
-    return this.filter.usesPrefix ? profile : this.#encode(attributes, source, this.filter.outcome(profile));
+    if (!this.#mayGo(post, source.source)) return -1;
+    this.#facts.id = post;
+    this.#facts.source = sourceName(source.source);
+    this.#facts.peer = source.source <= FROM_KERNEL ? undefined : source.settings.address;
+    const profile = this.filter.profile(this.#facts);
+    return this.filter.usesPrefix ? profile : this.#encode(post, source, this.filter.outcome(profile));
   }
 
   #applyToPrefix(
@@ -226,47 +233,61 @@ export class ExportPolicy implements Derived {
     const name = key * MAX_OUTCOMES + outcome;
     let known = outcomes.get(name);
     if (known === undefined) {
-      known = this.#encode(this.#store.attributes(post), source, outcome);
+      known = this.#encode(post, source, outcome);
       outcomes.set(name, known);
     }
     return known < 0 ? 0 : known;
   }
 
   /** Rules that no filter can relax: RFC 4456, RFC 1997. NOPEER (RFC 3765) is for filters to look at. */
-  #mayGo(source: PathSource, { communities }: PathAttributes): boolean {
+  #mayGo(post: number, source: PathSource): boolean {
     const { codec, routeReflectorClient } = this.rules;
     // RFC 4456 section 6: what came from a non-client goes to clients and to external neighbours only.
     if (source === FROM_IBGP && !codec.ebgp && !routeReflectorClient) return false;
-    for (const community of communities) {
-      if (community < NO_EXPORT) continue;
-      if (community === NO_ADVERTISE) return false;
-      const external = codec.ebgp || codec.confederation === 'other-member';
-      if (community === NO_EXPORT && codec.ebgp) return false;
-      if (community === NO_EXPORT_SUBCONFED && external) return false;
-    }
-    return true;
+    const plain = this.#store.plain(post);
+    if (plain !== undefined && !plain.has(ATTR_COMMUNITIES)) return true;
+    const external = codec.ebgp || codec.confederation === 'other-member';
+    return !(
+      this.#hasCommunity(post, NO_ADVERTISE) ||
+      (codec.ebgp && this.#hasCommunity(post, NO_EXPORT)) ||
+      (external && this.#hasCommunity(post, NO_EXPORT_SUBCONFED))
+    );
+  }
+
+  #hasCommunity(post: number, community: number): boolean {
+    const plain = this.#store.plain(post);
+    return plain === undefined
+      ? this.#store.attributes(post).communities.includes(community)
+      : plain.listHas(ATTR_COMMUNITIES, community);
   }
 
   /** The encoded form with a reference, or -1. */
-  #encode(attributes: PathAttributes, source: RibPeer, outcome: number): number {
+  #encode(post: number, source: RibPeer, outcome: number): number {
     if (!this.filter.accepts(outcome)) return -1;
-    const sent = this.#rewrite(attributes, source, outcome);
-    if (sent === undefined) return -1;
-    const { codec, family, maxMessage } = this.rules;
-    const classic = family === IPV4_UNICAST && sent.nextHop.family === 4;
+    const { family, maxMessage } = this.rules;
     const key = this.#key;
-    key.tag = classic ? CLASSIC : MULTIPROTOCOL;
-    key.nextHopStart = 0;
-    key.nextHopEnd = 0;
-    if (!classic) {
-      key.nextHop = new Uint8Array(32);
-      key.nextHopEnd = putNextHop(sent.nextHop, key.nextHop, 0);
+    let nextHop: NextHop | undefined;
+    let end: number;
+    if (this.#canCopy && !this.filter.changes(outcome) && this.#store.plain(post) !== undefined) {
+      nextHop = this.#nextHop(this.#store.nextHop(post), source.source);
+      end = nextHop === undefined ? -1 : this.#copyAttributes(post, source, nextHop);
     } else {
-      key.nextHop = NO_BYTES;
+      end = -1;
     }
-    // A next hop that goes into MP_REACH_NLRI must not appear as NEXT_HOP, even if it is an IPv4 address.
-    const written = classic || sent.nextHop.family === 6 ? sent : { ...sent, nextHop: NOT_WRITTEN };
-    const end = encodeAttributes(written, codec, this.#scratch, 0);
+    if (end < 0) {
+      const sent = this.#rewrite(this.#store.attributes(post), source, outcome);
+      if (sent === undefined) return -1;
+      nextHop = sent.nextHop;
+      // A next hop that goes into MP_REACH_NLRI must not appear as NEXT_HOP, even if it is an IPv4 address.
+      const written =
+        family === IPV4_UNICAST || nextHop.family === 6 ? sent : { ...sent, nextHop: NOT_WRITTEN };
+      end = encodeAttributes(written, this.rules.codec, this.#scratch, 0);
+    }
+    const classic = family === IPV4_UNICAST && nextHop!.family === 4;
+    key.tag = classic ? CLASSIC : MULTIPROTOCOL;
+    key.nextHop = this.#scratchNextHop;
+    key.nextHopStart = 0;
+    key.nextHopEnd = classic ? 0 : putNextHop(nextHop!, this.#scratchNextHop, 0);
     const overhead = UPDATE_OVERHEAD + LONGEST_NLRI + (classic ? 0 : MP_REACH_OVERHEAD + key.nextHopEnd);
     if (end < 0 || end + overhead > maxMessage) {
       // RFC 8654 section 4 has no way to send it either: the route is not advertised.
@@ -281,6 +302,23 @@ export class ExportPolicy implements Derived {
     return id;
   }
 
+  /** The short way: writes the attributes of a plain set to the scratch buffer; -1 if they have to go the long way. */
+  #copyAttributes(post: number, source: RibPeer, nextHop: NextHop): number {
+    const plain = this.#store.plain(post)!;
+    const { codec, family, localAs, clusterId, defaultLocalPref } = this.rules;
+    if (this.#store.blockLength(post) + MOST_ADDED > this.#scratch.length) return -1;
+    const rewrite = this.#rewriting;
+    rewrite.external = codec.ebgp;
+    rewrite.prependAs = localAs;
+    rewrite.keepMed = !codec.ebgp || source.source <= FROM_KERNEL;
+    rewrite.nextHop = family === IPV4_UNICAST && nextHop.family === 4 ? nextHop.bytes : undefined;
+    rewrite.defaultLocalPref = defaultLocalPref;
+    rewrite.reflected = !codec.ebgp && source.source >= FROM_IBGP;
+    rewrite.originatorId = source.routerId;
+    rewrite.clusterId = clusterId;
+    return rewritePlain(plain, rewrite, this.#scratch, 0);
+  }
+
   #rewrite(attributes: PathAttributes, source: RibPeer, outcome: number): PathAttributes | undefined {
     const { codec, localAs, clusterId, defaultLocalPref, self, peer, gracefulShutdown } = this.rules;
     const changes = this.filter.changes(outcome);
@@ -288,7 +326,7 @@ export class ExportPolicy implements Derived {
     const nextHop =
       changes && this.filter.sets(outcome, 'nextHop')
         ? filtered.nextHop
-        : this.#nextHop(filtered, source.source);
+        : this.#nextHop(filtered.nextHop, source.source);
     if (nextHop === undefined) return undefined;
     const own = source.source <= FROM_KERNEL;
     const external = codec.ebgp;
@@ -342,10 +380,9 @@ export class ExportPolicy implements Derived {
   }
 
   /** `undefined`: there is none that could be sent. */
-  #nextHop({ nextHop }: PathAttributes, source: PathSource): NextHop | undefined {
+  #nextHop(nextHop: NextHop, source: PathSource): NextHop | undefined {
     const { self, codec, nextHop: mode } = this.rules;
-    const ours = nextHop.bytes.every((byte) => byte === 0);
-    if (ours || mode === 'self') return self;
+    if (isUnspecified(nextHop.bytes) || mode === 'self') return self;
     if (mode === 'keep') return this.#fits(nextHop) ? nextHop : self;
     if (!codec.ebgp) return this.#fits(nextHop) ? nextHop : self;
     // RFC 4271 section 5.1.3 (2): a third party on the subnet that we share with the neighbour.
@@ -374,6 +411,12 @@ export class ExportPolicy implements Derived {
     known.set(this.#known);
     this.#known = known;
   }
+}
+
+/** The address that stands for ourselves. */
+function isUnspecified(bytes: Uint8Array): boolean {
+  for (let i = 0; i < bytes.length; i++) if (bytes[i] !== 0) return false;
+  return true;
 }
 
 /** Outcomes of one filter are fewer; sources and outcomes are named by one number. */

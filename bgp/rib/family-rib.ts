@@ -98,7 +98,7 @@ export class FamilyRib {
       decision,
       multipath,
     );
-    for (let net = 1; net < this.table.limit; net++) if (this.table.inUse(net)) this.undecided.add(net);
+    for (const net of this.table.netsInUse()) this.undecided.add(net);
   }
 
   /** Somebody who wants to know of changes from now on. */

@@ -159,7 +159,7 @@ export class HashIndex {
   #doubleDirectory(): void {
     const old = this.#directory;
     const doubled = new Int32Array(old.length * 2);
-    for (let i = 0; i < old.length; i++) doubled.fill(old[i]!, 2 * i, 2 * i + 2);
+    for (let i = 0; i < doubled.length; i++) doubled[i] = old[i >>> 1]!;
     this.#directory = doubled;
     this.#globalDepth++;
   }

@@ -6,12 +6,13 @@
  * look at.
  */
 
-import { type CompiledFilter, filterKey } from '#bgp/filter/compile.ts';
+import { type CompiledFilter, filterKey, LazyFacts } from '#bgp/filter/compile.ts';
 import type { RouteSource } from '#bgp/filter/types.ts';
 import { countInAsPath } from '#bgp/wire/as-path.ts';
 import { equalBytes } from '#bgp/wire/bytes.ts';
 import { GRACEFUL_SHUTDOWN } from '#bgp/wire/communities.ts';
-import type { NextHop, PathAttributes } from '#bgp/wire/types.ts';
+import { ATTR_CLUSTER_LIST, ATTR_COMMUNITIES, ATTR_ORIGINATOR_ID } from '#bgp/wire/constants.ts';
+import type { NextHop } from '#bgp/wire/types.ts';
 import type { AttributeStore, Derived } from './attribute-store.ts';
 import { type PrefixTable, PrefixTable4, type PrefixTable6 } from './prefix-table.ts';
 import type { PeerFamilySettings, PeerSession, PeerSettings, RibSettings } from './settings.ts';
@@ -67,6 +68,7 @@ export class ImportPolicy implements Derived {
   readonly rules: ImportRules;
   readonly filter: CompiledFilter;
   readonly #store: AttributeStore;
+  readonly #facts: LazyFacts;
   /**
    * Filters without prefixes: attribute id -> 0 not asked yet, -1 rejected, else id after policy. With prefixes: 0, -1, or
    * profile plus one.
@@ -80,6 +82,10 @@ export class ImportPolicy implements Derived {
     this.rules = rules;
     this.filter = filter;
     this.#store = store;
+    this.#facts = new LazyFacts((id) => store.attributes(id));
+    this.#facts.source = rules.source;
+    this.#facts.peer = rules.peer;
+    this.#facts.defaultLocalPref = rules.defaultLocalPref;
     store.derived.add(this);
   }
 
@@ -97,7 +103,7 @@ export class ImportPolicy implements Derived {
 
   /** Why `apply` returns 0, for people. */
   explain(raw: number, table: PrefixTable, net: number): ImportProblem | undefined {
-    const loop = this.#loop(this.#store.attributes(raw));
+    const loop = this.#loop(raw);
     if (loop !== undefined) return loop;
     return this.apply(raw, table, net) === 0 ? 'filter' : undefined;
   }
@@ -125,13 +131,12 @@ export class ImportPolicy implements Derived {
   #applySlowly(raw: number, known: number, table: PrefixTable, net: number): number {
     if (known === 0) {
       if (raw >= this.#known.length) this.#grow(raw);
-      const attributes = this.#store.attributes(raw);
-      if (this.#loop(attributes) !== undefined) {
+      if (this.#loop(raw) !== undefined) {
         this.#known[raw] = -1;
         return 0;
       }
-      const { source, peer, defaultLocalPref } = this.rules;
-      const profile = this.filter.profile({ attributes, source, peer, defaultLocalPref });
+      this.#facts.id = raw;
+      const profile = this.filter.profile(this.#facts);
       if (!this.filter.usesPrefix) {
         const outcome = this.filter.outcome(profile);
         if (!this.filter.accepts(outcome)) {
@@ -163,11 +168,12 @@ export class ImportPolicy implements Derived {
 
   /** The id after policy, with a reference for the place that keeps it unless it is the same id. */
   #change(raw: number, outcome: number): number {
-    const { localAs, peer, honourGracefulShutdown } = this.rules;
+    const { localAs, peer } = this.rules;
+    const shutsDown = this.rules.honourGracefulShutdown && this.#mayShutDown(raw, outcome);
+    if (!shutsDown && !this.filter.changes(outcome)) return raw;
     const before = this.#store.attributes(raw);
-    let after = before;
-    if (this.filter.changes(outcome)) after = this.filter.apply(outcome, after, { localAs, peer });
-    if (honourGracefulShutdown && after.communities.includes(GRACEFUL_SHUTDOWN) && after.localPref !== 0) {
+    let after = this.filter.apply(outcome, before, { localAs, peer });
+    if (shutsDown && after.communities.includes(GRACEFUL_SHUTDOWN) && after.localPref !== 0) {
       after = { ...after, localPref: 0 };
     }
     if (after === before) return raw;
@@ -176,16 +182,33 @@ export class ImportPolicy implements Derived {
     return id;
   }
 
-  #loop({ asPath, originatorId, clusterList, nextHop }: PathAttributes): ImportProblem | undefined {
+  /** Whether the route may have GRACEFUL_SHUTDOWN after the filter. */
+  #mayShutDown(raw: number, outcome: number): boolean {
+    if (this.filter.changes(outcome)) return true;
+    const plain = this.#store.plain(raw);
+    return plain === undefined || plain.listHas(ATTR_COMMUNITIES, GRACEFUL_SHUTDOWN);
+  }
+
+  #loop(raw: number): ImportProblem | undefined {
     const { asn, localAs, allowOwnAs, routerId, clusterId, self4, self6 } = this.rules;
-    // RFC 4271 section 9.1.2: our own AS in the path, under either of its numbers.
-    let own = countInAsPath(asPath, asn);
-    if (localAs !== asn) own += countInAsPath(asPath, localAs);
-    if (own > allowOwnAs) return 'as-loop';
-    // RFC 4456 section 8.
-    if (originatorId === routerId) return 'originator-loop';
-    if (clusterList.includes(clusterId)) return 'cluster-loop';
+    const plain = this.#store.plain(raw);
+    const attributes = plain === undefined ? this.#store.attributes(raw) : undefined;
+    // RFC 4271 section 9.1.2: our own AS in the path, under either of its numbers. RFC 4456 section 8: originator and cluster.
+    if (plain === undefined) {
+      const { asPath } = attributes!;
+      const own = countInAsPath(asPath, asn) + (localAs === asn ? 0 : countInAsPath(asPath, localAs));
+      if (own > allowOwnAs) return 'as-loop';
+      if (attributes!.originatorId === routerId) return 'originator-loop';
+      if (attributes!.clusterList.includes(clusterId)) return 'cluster-loop';
+    } else {
+      const own = plain.countInPath(asn) + (localAs === asn ? 0 : plain.countInPath(localAs));
+      if (own > allowOwnAs) return 'as-loop';
+      if (plain.has(ATTR_ORIGINATOR_ID) && plain.number(ATTR_ORIGINATOR_ID) === routerId)
+        return 'originator-loop';
+      if (plain.listHas(ATTR_CLUSTER_LIST, clusterId)) return 'cluster-loop';
+    }
     // RFC 4271 section 6.3: it must not be the address of the receiving speaker.
+    const nextHop = this.#store.nextHop(raw);
     const self = nextHop.family === 4 ? self4 : self6;
     if (self !== undefined && equalBytes(self.bytes, nextHop.bytes)) return 'own-next-hop';
     return undefined;

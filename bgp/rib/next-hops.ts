@@ -74,6 +74,17 @@ export class NextHopTable {
     return id;
   }
 
+  /** `acquire` for an IPv4 address given as a number. */
+  acquireIpv4(address: number): number {
+    const known = this.#ids.get(address);
+    if (known !== undefined) {
+      this.#entries[known]!.references++;
+      return known;
+    }
+    const bytes = Uint8Array.of(address >>> 24, address >>> 16, address >>> 8, address);
+    return this.acquire({ family: 4, bytes, linkLocal: undefined }, 0);
+  }
+
   release(id: number): void {
     const entry = this.#entries[id]!;
     if (--entry.references > 0) return;

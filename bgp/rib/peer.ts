@@ -6,7 +6,7 @@ import type { RouteSource } from '#bgp/filter/types.ts';
 import type { Family } from '#bgp/wire/constants.ts';
 import type { ImportPolicy } from './import-policy.ts';
 import type { PeerSession, PeerSettings } from './settings.ts';
-import type { Member } from './update-group.ts';
+import type { Member } from './stream.ts';
 
 /** Where a path is from, in the order in which reflection cares. */
 export const FROM_LOCAL = 0;

@@ -78,16 +78,16 @@ export abstract class PrefixTable {
   }
 
   /**
-   * Counts a place that waits on a net although it may have no path any more: a pending set it is in, an Adj-RIB-Out that
-   * still has it. A net without paths and without holders can be removed.
+   * Counts places that wait on a net although it may have no path any more: pending sets it is in, Adj-RIBs-Out that still
+   * have it. Below zero: so many less. A net without paths and without holders can be removed; see `releasable`.
    */
-  hold(net: number): void {
-    this.nets.chunk(net)[this.nets.at(net) + NET_INFO]! += NET_HOLDER;
+  hold(net: number, count: number): void {
+    this.nets.chunk(net)[this.nets.at(net) + NET_INFO]! += count * NET_HOLDER;
   }
 
-  /** Takes one holder off. The caller looks with `releasable` whether the net can go. */
-  unhold(net: number): void {
-    this.nets.chunk(net)[this.nets.at(net) + NET_INFO]! -= NET_HOLDER;
+  /** All nets, in order. Where speed counts, `limit` and `inUse` are the way. */
+  *netsInUse(): Generator<number> {
+    for (let net = 1; net < this.limit; net++) if (this.inUse(net)) yield net;
   }
 
   /** No path and no holder. */

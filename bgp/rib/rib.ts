@@ -25,6 +25,7 @@ import { Packer } from './packer.ts';
 import { FROM_CLIENT, FROM_EBGP, FROM_IBGP, FROM_KERNEL, FROM_LOCAL, PeerFamily, RibPeer } from './peer.ts';
 import { PrefixTable4, PrefixTable6 } from './prefix-table.ts';
 import type { PeerSession, PeerSettings, RibSettings } from './settings.ts';
+import type { Member } from './stream.ts';
 import { type GroupContext, type OutLimits, UpdateGroup } from './update-group.ts';
 
 export type RibOptions = {
@@ -525,7 +526,7 @@ export class Rib {
     if (member !== undefined) this.#leaveGroup(of, member.group, member);
   }
 
-  #leaveGroup(of: PeerFamily, group: UpdateGroup, member: NonNullable<PeerFamily['member']>): void {
+  #leaveGroup(of: PeerFamily, group: UpdateGroup, member: Member): void {
     group.leave(member);
     if (group.size > 0) return;
     const { groups } = this.#rib(of);

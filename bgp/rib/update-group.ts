@@ -1,10 +1,10 @@
 /**
  * Neighbours with the same export rules, and their Adj-RIB-Out: worked out once, encoded once, read by each at its own pace.
  *
- * Nets that changed wait in a set, so that repeated changes collapse. When there is room they are taken out in bulk, what is to be
- * sent for each is compared with what was sent, and the difference goes into the group's log. Neighbours that keep up read from
- * there. One that does not (a slow one, a new one, one that asked for a refresh) becomes a follower: it has its own set of
- * nets in which it differs from the group, and its own log; once both are empty it knows what the group's readers know, and
+ * Nets that changed wait in a set, so that repeated changes collapse. When there is room they are taken out in bulk, what is
+ * to be sent for each is compared with what was sent, and the difference goes into the group's log. Neighbours that keep up
+ * read from there. One that does not (a slow one, a new one, one that asked for a refresh) becomes a follower: it has its own set
+ * of nets in which it differs from the group, and its own log; once both are empty it knows what the group's readers know, and
  * goes back to them. So what a slow neighbour costs is bounded by the number of nets, and nobody waits for it.
  *
  * A path is not sent back to the neighbour it was learned from. That is a matter of who reads a message (its audience), not of
@@ -14,15 +14,16 @@
 import { type Family, REFRESH_BEGIN, REFRESH_END } from '#bgp/wire/constants.ts';
 import { encodeEndOfRib } from '#bgp/wire/pack.ts';
 import { encodeRouteRefresh } from '#bgp/wire/refresh.ts';
+import { AdjRibOut } from './adj-rib-out.ts';
 import type { ByteStore } from './byte-store.ts';
 import type { ExportPolicy } from './export-policy.ts';
 import { NetSet } from './net-set.ts';
-import { FOR_ALL, forAllBut, forOnly, OutLog, OutReader } from './out-log.ts';
+import { FOR_ALL, forAllBut, forOnly } from './out-log.ts';
 import type { Packer } from './packer.ts';
 import { PATH_PEER, PATH_POST, type PathStore, PEER_MASK } from './paths.ts';
 import { FROM_KERNEL, type PeerFamily, type RibPeer } from './peer.ts';
 import { NET_BEST, type PrefixTable } from './prefix-table.ts';
-import { Rows } from './rows.ts';
+import { Follower, Member, Stream } from './stream.ts';
 import { readUnsent, type Unsent } from './unsent.ts';
 
 /** How much is encoded ahead of those who read it, in octets. */
@@ -50,48 +51,14 @@ export type GroupContext = {
   readonly released: (net: number) => void;
 };
 
-/** One neighbour's share in a group. */
-export class Member {
-  readonly peerFamily: PeerFamily;
-  readonly group: UpdateGroup;
-  stream: Stream;
-  reader: OutReader;
-  /** `onOutput` was called, and what there is has not been read to the end. */
-  notified = false;
-  /** Everything that there was when the session came up has been put into the log. */
-  initialSent = false;
-
-  constructor(peerFamily: PeerFamily, group: UpdateGroup, stream: Stream) {
-    this.peerFamily = peerFamily;
-    this.group = group;
-    this.stream = stream;
-    this.reader = new OutReader(stream.log, peerFamily.peer.index);
-  }
-
-  /** The next messages for the neighbour, whole ones; `undefined` if there are none now. See `OutReader.take`. */
-  take(maxBytes: number): Uint8Array | undefined {
-    const bytes = this.reader.take(maxBytes);
-    if (this.reader.empty) {
-      this.notified = false;
-      this.group.drained(this);
-    }
-    return bytes;
-  }
-}
-
 export class UpdateGroup {
   readonly policy: ExportPolicy;
   /** The text that names its export rules. */
   readonly key: string;
-  /** Nets in the Adj-RIB-Out of the group. */
-  sentCount = 0;
+  readonly sent: AdjRibOut;
   readonly #context: GroupContext;
-  /** Per net: encoded attributes as sent (0: nothing), and the index of the peer the path is from (0: our own). */
-  readonly #sent = new Rows(1);
-  /** How many of the nets sent are from a peer: these it does not get. */
-  readonly #sentFrom = new Map<number, number>();
   readonly #pending = new NetSet();
-  readonly #main: Stream = new Stream();
+  readonly #main = new Stream();
   readonly #followers = new Set<Follower>();
   /** Where the walk through the pending nets is, and how often it has come to the end. */
   #cursor = 0;
@@ -103,7 +70,7 @@ export class UpdateGroup {
     this.key = key;
     this.policy = policy;
     this.#context = context;
-    this.#sent.reserve(0);
+    this.sent = new AdjRibOut(context.out);
   }
 
   /** Members, those on their own included. */
@@ -120,13 +87,12 @@ export class UpdateGroup {
 
   /** A net's best path changed. */
   mark(net: number): void {
-    if (this.#pending.add(net)) this.#context.table.hold(net);
+    if (this.#pending.add(net)) this.#context.table.hold(net, 1);
   }
 
   /** Every net is to be looked at again, for example because the rules are others. */
   markAll(): void {
-    const { table } = this.#context;
-    for (let net = 1; net < table.limit; net++) if (table.inUse(net)) this.mark(net);
+    for (const net of this.#context.table.netsInUse()) this.mark(net);
   }
 
   /** Takes in a neighbour that knows nothing yet; it gets the whole Adj-RIB-Out and then an End-of-RIB. */
@@ -136,72 +102,62 @@ export class UpdateGroup {
     if (follower === undefined) {
       follower = this.#follow(true);
       follower.owesEndOfRib = true;
-      for (let net = 1; net < this.#context.table.limit; net++) {
-        if (this.sentTo(net) !== 0) this.#markFollower(follower, net);
+      for (const net of this.#context.table.netsInUse()) {
+        if (this.sent.attributes(net) !== 0) this.#markFollower(follower, net);
       }
     }
     follower.since = this.#laps;
     follower.readyLap = undefined;
-    const member = new Member(peerFamily, this, follower);
-    follower.add(member);
-    return member;
+    return new Member(peerFamily, this, follower);
   }
 
   /**
-   * Takes in a neighbour that moves here from another group, as its rules changed. `unsent`: nets where it does not know
-   * what its old group's readers know. It gets only what is different.
+   * Takes in a neighbour that moves here from another group, as its rules changed; it gets only what is different. The caller lets it
+   * leave the old group.
    */
   adopt(peerFamily: PeerFamily, from: Member): Member {
-    const unsent = from.group.#unsent(from);
+    const old = from.group;
+    const unsent = old.#unsent(from);
     const follower = this.#follow(false);
     follower.owesEndOfRib = unsent.endOfRib;
     for (const net of unsent.said) this.#markFollower(follower, net);
     for (const net of unsent.pending) this.#markFollower(follower, net);
-    const { table } = this.#context;
-    for (let net = 1; net < table.limit; net++) {
-      if (!table.inUse(net)) continue;
-      const different =
-        this.sentTo(net) !== from.group.sentTo(net) || this.#sentSource(net) !== from.group.#sentSource(net);
-      if (different) this.#markFollower(follower, net);
+    for (const net of this.#context.table.netsInUse()) {
+      const same =
+        this.sent.attributes(net) === old.sent.attributes(net) &&
+        this.sent.source(net) === old.sent.source(net);
+      if (!same) this.#markFollower(follower, net);
     }
     const member = new Member(peerFamily, this, follower);
     member.initialSent = from.initialSent;
-    follower.add(member);
     return member;
   }
 
   /** Starts a new group with the Adj-RIB-Out of another one, so that its members get only what their new rules change. */
   inherit(from: UpdateGroup): void {
-    const { table, out } = this.#context;
-    for (let net = 1; net < table.limit; net++) {
-      const attributes = from.sentTo(net);
+    const { table } = this.#context;
+    for (const net of table.netsInUse()) {
+      const attributes = from.sent.attributes(net);
       if (attributes === 0) continue;
-      out.addReferences(attributes, 1);
-      this.#setSent(net, attributes, from.#sentSource(net));
-      table.hold(net);
+      this.sent.set(net, attributes, from.sent.source(net));
+      table.hold(net, 1);
     }
     this.markAll();
   }
 
   leave(member: Member): void {
     member.stream.delete(member);
-    if (member.stream instanceof Follower && member.stream.members.size === 0) this.#drop(member.stream);
+    this.#dropIfEmpty(member.stream);
   }
 
   /** Gives up everything that is kept. Not to be used after that. */
   close(): void {
-    const { table, out, released } = this.#context;
     for (const follower of this.#followers) this.#drop(follower);
-    for (const net of this.#pending) {
-      table.unhold(net);
-      if (table.releasable(net)) released(net);
-    }
-    for (let net = 1; net < table.limit; net++) {
-      const attributes = this.sentTo(net);
-      if (attributes === 0) continue;
-      if (out.dropReferences(attributes, 1)) out.discard(attributes);
-      table.unhold(net);
-      if (table.releasable(net)) released(net);
+    for (const net of this.#pending) this.#unhold(net);
+    for (const net of this.#context.table.netsInUse()) {
+      if (this.sent.attributes(net) === 0) continue;
+      this.sent.set(net, 0, 0);
+      this.#unhold(net);
     }
     this.policy.close();
   }
@@ -209,29 +165,23 @@ export class UpdateGroup {
   /** Sends everything to a neighbour again (RFC 2918), between begin and end markers if it knows them (RFC 7313). */
   refresh(member: Member, enhanced: boolean): void {
     const inRefresh = member.stream instanceof Follower && member.stream.owesRefreshEnd;
-    this.#detach(member);
-    const follower = member.stream as Follower;
+    const follower = this.#detach(member);
     if (enhanced && !inRefresh) follower.owesRefreshBegin = true;
     if (enhanced) follower.owesRefreshEnd = true;
-    const { index } = member.peerFamily.peer;
-    for (let net = 1; net < this.#context.table.limit; net++) {
-      if (this.sentTo(net) !== 0 && this.#sentSource(net) !== index) this.#markFollower(follower, net);
+    follower.readyLap = undefined;
+    for (const net of this.#context.table.netsInUse()) {
+      if (this.sentToMember(member, net) !== 0) this.#markFollower(follower, net);
     }
-  }
-
-  /** Encoded attributes that were sent for a net, 0 for none. */
-  sentTo(net: number): number {
-    return net < this.#sent.capacity ? this.#sent.chunk(net)[this.#sent.at(net)]! : 0;
   }
 
   /** Encoded attributes that a member was or is being sent for a net, 0 for none. */
   sentToMember(member: Member, net: number): number {
-    return this.#sentSource(net) === member.peerFamily.peer.index ? 0 : this.sentTo(net);
+    return this.sent.source(net) === member.index ? 0 : this.sent.attributes(net);
   }
 
   /** Nets in the Adj-RIB-Out of a member. */
   countFor(member: Member): number {
-    return this.sentCount - (this.#sentFrom.get(member.peerFamily.peer.index) ?? 0);
+    return this.sent.count - this.sent.countFrom(member.index);
   }
 
   /** Nets whose change a member has not been told of. */
@@ -254,6 +204,7 @@ export class UpdateGroup {
       this.#run(budget);
       this.#shedSlow(this.#main);
     }
+    if (this.#followers.size === 0) return;
     const share = Math.ceil(budget / this.#followers.size);
     for (const follower of [...this.#followers]) {
       if (!this.#hasRoom(follower)) continue;
@@ -267,38 +218,17 @@ export class UpdateGroup {
 
   /** A member has read all that there is for it. */
   drained(member: Member): void {
-    const stream = member.stream;
+    const { stream } = member;
     if (!(stream instanceof Follower)) return;
     if (stream.pending.size > 0 || stream.owes || !member.reader.empty) return;
-    this.leave(member);
-    member.stream = this.#main;
-    member.reader = new OutReader(this.#main.log, member.peerFamily.peer.index);
-    this.#main.add(member);
+    member.moveTo(this.#main);
+    this.#dropIfEmpty(stream);
   }
 
   /** Moves changed nets into the log of the main stream; without readers there it only notes what readers would know. */
   #run(budget: number): void {
-    const { undecided, table, packer, family } = this.#context;
-    const encode = this.#main.members.size > 0;
-    let used = 0;
-    let wrapped = false;
-    while (used < budget && this.#pending.size > 0) {
-      const net = this.#pending.next(this.#cursor);
-      if (net === -1) {
-        if (wrapped) break; // all that is left is undecided
-        wrapped = true;
-        this.#cursor = 0;
-        this.#laps++;
-        continue;
-      }
-      this.#cursor = net + 1;
-      used++;
-      if (undecided.has(net)) continue;
-      this.#pending.delete(net);
-      this.#settle(net, encode);
-      table.unhold(net);
-      if (table.releasable(net)) this.#gone.push(net);
-    }
+    const { table, packer, family } = this.#context;
+    this.#collect(budget, this.#main.members.size > 0);
     if (packer.size > 0) {
       packer.flush(this.#main.log, table, family, this.policy.rules.maxMessage);
       this.#notify(this.#main);
@@ -306,9 +236,41 @@ export class UpdateGroup {
     this.#releaseGone();
   }
 
+  /** The loop of `#run`; by itself, so that the engine compiles it with nothing behind it that it has not seen yet. */
+  #collect(budget: number, encode: boolean): void {
+    const { undecided } = this.#context;
+    let wrapped = false;
+    while (budget > 0 && this.#pending.size > 0) {
+      const net = this.#pending.next(this.#cursor);
+      if (net === -1) {
+        if (wrapped) return; // all that is left is undecided
+        wrapped = true;
+        this.#cursor = 0;
+        this.#laps++;
+        continue;
+      }
+      this.#cursor = net + 1;
+      budget--;
+      if (!undecided.has(net)) this.#visit(net, encode);
+    }
+  }
+
+  #visit(net: number, encode: boolean): void {
+    const { table } = this.#context;
+    this.#pending.delete(net);
+    // It does not wait any more; being sent is another reason to hold it.
+    const held = this.sent.attributes(net) !== 0;
+    this.#settle(net, encode);
+    const holds = this.sent.attributes(net) !== 0;
+    const change = (holds ? 1 : 0) - (held ? 1 : 0) - 1;
+    if (change === 0) return;
+    table.hold(net, change);
+    if (table.releasable(net)) this.#gone.push(net);
+  }
+
   /** Compares what is to be sent for a net with what was sent. */
   #settle(net: number, encode: boolean): void {
-    const { table, paths, peers, packer, out } = this.#context;
+    const { table, paths, peers, packer } = this.#context;
     const best = table.nets.chunk(net)[table.nets.at(net) + NET_BEST]!;
     let attributes = 0;
     let source = 0;
@@ -319,8 +281,8 @@ export class UpdateGroup {
       attributes = this.policy.apply(rows[at + PATH_POST]!, peer, table, net);
       if (attributes !== 0 && peer.source > FROM_KERNEL) source = peer.index;
     }
-    const before = this.sentTo(net);
-    const sourceBefore = this.#sentSource(net);
+    const before = this.sent.attributes(net);
+    const sourceBefore = this.sent.source(net);
     if (attributes === before && source === sourceBefore) return;
 
     if (encode) {
@@ -336,15 +298,10 @@ export class UpdateGroup {
         if (indexes.has(sourceBefore)) packer.add(net, attributes, forOnly(sourceBefore));
       }
     }
-    for (const follower of this.#followers) this.#markFollower(follower, net);
-
-    if (attributes !== before) {
-      if (attributes !== 0) out.addReferences(attributes, 1);
-      if (before !== 0 && out.dropReferences(before, 1)) out.discard(before);
-      if (before === 0) table.hold(net);
-      else if (attributes === 0) table.unhold(net);
+    if (this.#followers.size > 0) {
+      for (const follower of this.#followers) this.#markFollower(follower, net);
     }
-    this.#setSent(net, attributes, source);
+    this.sent.set(net, attributes, source);
   }
 
   /** Encodes for a follower what its group knows of its pending nets. */
@@ -355,7 +312,7 @@ export class UpdateGroup {
       follower.owesRefreshBegin = false;
     }
     follower.begun = true;
-    for (let used = 0; used < budget && follower.pending.size > 0; used++) {
+    for (; budget > 0 && follower.pending.size > 0; budget--) {
       let net = follower.pending.next(follower.cursor);
       if (net === -1) {
         follower.laps++;
@@ -363,8 +320,8 @@ export class UpdateGroup {
       }
       follower.cursor = net + 1;
       follower.pending.delete(net);
-      const attributes = this.sentTo(net);
-      const source = this.#sentSource(net);
+      const attributes = this.sent.attributes(net);
+      const source = this.sent.source(net);
       const known = follower.sent === undefined || follower.sent.has(net);
       if (attributes !== 0) {
         const excluded = source !== 0 && follower.indexes.has(source);
@@ -377,7 +334,7 @@ export class UpdateGroup {
         packer.add(net, 0, FOR_ALL);
         follower.sent?.delete(net);
       }
-      table.unhold(net);
+      table.hold(net, -1);
       if (table.releasable(net)) this.#gone.push(net);
     }
     if (packer.size > 0) packer.flush(follower.log, table, family, this.policy.rules.maxMessage);
@@ -388,8 +345,8 @@ export class UpdateGroup {
   /** Ends what a follower was for, once it has caught up. */
   #finish(follower: Follower): void {
     if (this.#owesNow(follower)) {
-      follower.begun = true;
       const { family } = this.#context;
+      follower.begun = true;
       if (follower.owesEndOfRib) {
         follower.log.appendCopy(encodeEndOfRib(family), FOR_ALL);
         for (const member of follower.members) member.initialSent = true;
@@ -438,7 +395,7 @@ export class UpdateGroup {
   }
 
   /** Makes a member the only one of a new follower that owes it what it has not read. */
-  #detach(member: Member): void {
+  #detach(member: Member): Follower {
     const unsent = this.#unsent(member);
     const old = member.stream;
     const follower = this.#follow(false);
@@ -455,11 +412,9 @@ export class UpdateGroup {
       follower.sent?.add(net);
     }
     for (const net of unsent.pending) this.#markFollower(follower, net);
-    this.leave(member);
-    member.stream = follower;
-    member.reader = new OutReader(follower.log, member.peerFamily.peer.index);
-    member.notified = false;
-    follower.add(member);
+    member.moveTo(follower);
+    this.#dropIfEmpty(old);
+    return follower;
   }
 
   /** What a member does not know although its group's readers do; its reader is at the end then. */
@@ -482,18 +437,24 @@ export class UpdateGroup {
     return follower;
   }
 
+  #dropIfEmpty(stream: Stream): void {
+    if (stream instanceof Follower && stream.members.size === 0) this.#drop(stream);
+  }
+
   #drop(follower: Follower): void {
-    const { table, released } = this.#context;
     this.#followers.delete(follower);
-    for (const net of follower.pending) {
-      table.unhold(net);
-      if (table.releasable(net)) released(net);
-    }
+    for (const net of follower.pending) this.#unhold(net);
     follower.pending.clear();
   }
 
   #markFollower(follower: Follower, net: number): void {
-    if (follower.pending.add(net)) this.#context.table.hold(net);
+    if (follower.pending.add(net)) this.#context.table.hold(net, 1);
+  }
+
+  #unhold(net: number): void {
+    const { table, released } = this.#context;
+    table.hold(net, -1);
+    if (table.releasable(net)) released(net);
   }
 
   #notify(stream: Stream): void {
@@ -508,74 +469,5 @@ export class UpdateGroup {
     const { table, released } = this.#context;
     for (const net of this.#gone) if (table.releasable(net)) released(net);
     this.#gone.length = 0;
-  }
-
-  #sentSource(net: number): number {
-    return net < this.#sent.capacity ? this.#sent.chunk(net)[this.#sent.at(net) + 1]! : 0;
-  }
-
-  #setSent(net: number, attributes: number, source: number): void {
-    this.#sent.reserve(net);
-    const sent = this.#sent.chunk(net);
-    const at = this.#sent.at(net);
-    const sourceBefore = sent[at + 1]!;
-    if (sent[at] === 0 && attributes !== 0) this.sentCount++;
-    else if (sent[at] !== 0 && attributes === 0) this.sentCount--;
-    if (source !== sourceBefore) {
-      if (sourceBefore !== 0) this.#sentFrom.set(sourceBefore, this.#sentFrom.get(sourceBefore)! - 1);
-      if (source !== 0) this.#sentFrom.set(source, (this.#sentFrom.get(source) ?? 0) + 1);
-    }
-    sent[at] = attributes;
-    sent[at + 1] = source;
-  }
-}
-
-/** A log and who reads it. */
-class Stream {
-  readonly log = new OutLog();
-  readonly members = new Set<Member>();
-  /** Peer indexes of the members. */
-  readonly indexes = new Set<number>();
-
-  add(member: Member): void {
-    this.members.add(member);
-    this.indexes.add(member.peerFamily.peer.index);
-  }
-
-  delete(member: Member): void {
-    this.members.delete(member);
-    this.indexes.delete(member.peerFamily.peer.index);
-  }
-}
-
-/** A log for members that do not know what the group's readers know, and what they do not know. */
-class Follower extends Stream {
-  readonly pending = new NetSet();
-  /** For new members: the nets that they were sent. What they were not sent needs no withdrawal. */
-  sent: NetSet | undefined;
-  readonly isNew: boolean;
-  /** Nets have been taken out of `pending`: who joins now would miss them. */
-  begun = false;
-  /** How often the group's walk had come to its end when the last member came. */
-  since: number;
-  /** Where the walk through the pending nets is, and how often it has come to the end. */
-  cursor = 0;
-  laps = 0;
-  /** `laps` when the group was ready for the end marker. */
-  readyLap: number | undefined = undefined;
-  owesEndOfRib = false;
-  owesRefreshBegin = false;
-  owesRefreshEnd = false;
-
-  constructor(isNew: boolean, since: number) {
-    super();
-    this.isNew = isNew;
-    this.since = since;
-    this.sent = isNew ? new NetSet() : undefined;
-  }
-
-  /** Markers that have not been put into the log. */
-  get owes(): boolean {
-    return this.owesEndOfRib || this.owesRefreshBegin || this.owesRefreshEnd;
   }
 }

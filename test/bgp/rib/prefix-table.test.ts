@@ -130,11 +130,11 @@ describe('holders of a net', () => {
   it('keep a net without paths from being released', () => {
     const table = new PrefixTable4(1);
     const net = table.intern(0x0a000000, 8);
-    table.hold(net);
-    table.hold(net);
+    table.hold(net, 2);
     expect([table.releasable(net), table.lengthOf(net)]).toEqual([false, 8]);
-    table.unhold(net);
-    table.unhold(net);
+    table.hold(net, -1);
+    expect(table.releasable(net)).toBe(false);
+    table.hold(net, -1);
     expect(table.releasable(net)).toBe(true);
   });
 });
