@@ -3,5 +3,5 @@
 console.error(
   'The lab, a routed cluster in network namespaces on this machine, is not part of this version yet.',
 );
-console.error('The parts that are here stand in README.md; `npm test` shows them at work.');
+console.error('Which parts are here stands in README.md; `npm test` shows them at work.');
 process.exitCode = 1;

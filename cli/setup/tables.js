@@ -26,13 +26,11 @@ export const debianPackages = [
   {
     name: 'bird2',
     why: 'BGP peer in tests, top-of-rack router in the lab',
-
     daemons: ['bird'],
   },
   {
     name: 'frr',
     why: 'BGP peer in tests',
-
     daemons: ['watchfrr', 'zebra', 'bgpd', 'staticd', 'mgmtd'],
   },
   { name: 'gcc', why: 'builds the C programs below' },

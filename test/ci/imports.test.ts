@@ -1,8 +1,8 @@
 import { spawnSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, describe, expect, test } from 'vitest';
+import { newTempFolder } from '#test/helpers/owner.ts';
 import { checkFile, MAY_IMPORT } from '../../.ci/imports.ts';
 import { moduleReferences } from '../../.ci/references.ts';
 
@@ -136,7 +136,7 @@ describe('module references', () => {
 });
 
 describe('the command', () => {
-  const root = mkdtempSync(join(tmpdir(), 'margay-imports-'));
+  const root = newTempFolder();
   afterEach(() => rmSync(root, { recursive: true, force: true }));
 
   test('judges JavaScript and TypeScript of all folders, prints file and line, and exits with 1', () => {

@@ -26,7 +26,7 @@ export function requires(ctx: Skippable, ...needs: readonly Need[]): void {
 /** Why this machine can not serve all these needs; undefined when it can. */
 export function missing(...needs: readonly Need[]): string | undefined {
   const reasons = needs.map(probe).filter((reason) => reason !== undefined);
-  return reasons.length === 0 ? undefined : reasons.join('; ');
+  return reasons.length === 0 ? undefined : [...new Set(reasons)].join('; ');
 }
 
 /** Whole path of a program, looked up in PATH, the sbin folders and FRR's own; undefined when there is none. */

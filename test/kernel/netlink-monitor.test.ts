@@ -209,7 +209,7 @@ describe('a netlink monitor', () => {
     const then = messages;
     routes(10);
     await waitFor(() => messages >= then + 10, { what: 'notifications after the stall' });
-  });
+  }, 120_000);
 
   test('a callback that throws does not hold up the others', async () => {
     const uncaught: unknown[] = [];
