@@ -24,12 +24,15 @@ const GTSM = 3;
 const LIMITED = 4;
 const NO_POLICY = 5;
 const DYNAMIC = 6;
+const MIXED = 7;
 const OURS = (n: number): string => `10.0.${n}.1`;
 const THEIRS = (n: number): string => `10.0.${n}.2`;
 const OUR_LOOPBACK = '10.255.0.1';
 const THEIR_LOOPBACK = '10.255.0.2';
 const OURS6 = 'fd00::1';
 const THEIRS6 = 'fd00::2';
+
+const BOTH = ['ipv4-unicast', 'ipv6-unicast'];
 
 for (const kind of PEER_KINDS) {
   describe(`against ${kind}`, () => {
@@ -45,7 +48,7 @@ for (const kind of PEER_KINDS) {
       if (missing(...needs) !== undefined) return;
       a = stack.use(createNetns());
       b = stack.use(createNetns());
-      const subnets = [PLAIN, SECRET, WRONG_SECRET, GTSM, LIMITED, NO_POLICY, DYNAMIC];
+      const subnets = [PLAIN, SECRET, WRONG_SECRET, GTSM, LIMITED, NO_POLICY, DYNAMIC, MIXED];
       connect(
         { netns: a, addresses: [...subnets.map((n) => `${OURS(n)}/24`), `${OURS6}/64`] },
         { netns: b, addresses: [...subnets.map((n) => `${THEIRS(n)}/24`), `${THEIRS6}/64`] },
@@ -61,7 +64,7 @@ for (const kind of PEER_KINDS) {
     afterAll(() => stack.disposeAsync());
 
     test('sessions over IPv4 and IPv6, with MD5, GTSM, over several hops, from a prefix; none with another password', async () => {
-      const up = [PLAIN, SECRET, GTSM, LIMITED, NO_POLICY, DYNAMIC].map(THEIRS);
+      const up = [PLAIN, SECRET, GTSM, LIMITED, NO_POLICY, DYNAMIC, MIXED].map(THEIRS);
       await margay.established(...up, THEIRS6, THEIR_LOOPBACK);
       await waitFor(() => md5Failures(a) > 0, { what: 'segments with the wrong key', timeout: 20_000 });
       expect(await margay.state(THEIRS(WRONG_SECRET))).not.toBe('ESTABLISHED');
@@ -106,6 +109,17 @@ for (const kind of PEER_KINDS) {
       // By the link-local address where the peer gives one (RFC 2545 section 3).
       expect(inKernel.gateway).toMatch(kind === 'gobgpd' ? THEIRS6 : /^fe80::/);
       expect(kernelRoutes(a, '-4', '192.0.2.0/24')).toMatchObject([{ type: 'blackhole', protocol: '109' }]);
+    });
+
+    test('IPv6 routes over an IPv4 session, and IPv4 routes over an IPv6 session', async () => {
+      expect(await peer.receives(OURS(MIXED), '2001:db8:a::/48')).toMatchObject({ nextHop: OURS6 });
+      const six = await margay.path('2001:db8:b::/48', THEIRS(MIXED));
+      expect(six).toMatchObject({ rejectedByFilter: false, attributes: { asPath: `${PEER_AS} 65010` } });
+      // gobgpd gives an IPv6 address as next hop of IPv4 routes there, which RFC 8950 allows only where it was agreed on.
+      if (kind === 'gobgpd') return;
+      const four = await peer.receives(OURS6, '192.0.2.0/24');
+      expect(four.nextHop).toMatch(/^10\.0\.\d\.1$/);
+      await margay.path('198.51.100.0/24', THEIRS6);
     });
 
     test('changes and withdrawals in both directions', async () => {
@@ -284,7 +298,7 @@ function margayConfig(kind: PeerKind): MargayConfig {
         // sends only to those who announce graceful restart.
         enhancedRefresh: kind !== 'frr',
       },
-      { address: THEIRS6, ...open, export: 'own-prefixes' },
+      { address: THEIRS6, ...open, export: 'own-prefixes', families: BOTH },
       { address: THEIRS(SECRET), ...open, password: 'secret', allowOwnAs: 1 },
       { address: THEIRS(WRONG_SECRET), ...open, password: 'other' },
       { address: THEIRS(GTSM), ...open, ttlSecurity: 1 },
@@ -297,6 +311,7 @@ function margayConfig(kind: PeerKind): MargayConfig {
       },
       { address: THEIRS(NO_POLICY), remoteAs: PEER_AS },
       { prefix: '10.0.6.0/24', ...open, export: 'reject' },
+      { address: THEIRS(MIXED), ...open, export: 'own-prefixes', families: BOTH },
       { address: THEIR_LOOPBACK, ...open, export: 'reject', multihop: 3, sourceAddress: OUR_LOOPBACK },
     ],
     filters: {
@@ -330,13 +345,19 @@ function peerDescription(kind: PeerKind): Parameters<typeof launchPeer>[2] {
     routerId: '2.2.2.2',
     neighbours: [
       on(PLAIN),
-      { address: OURS6, localAddress: THEIRS6, asn: AS, families: ['ipv6'] },
+      {
+        address: OURS6,
+        localAddress: THEIRS6,
+        asn: AS,
+        families: kind === 'gobgpd' ? ['ipv6'] : ['ipv4', 'ipv6'],
+      },
       on(SECRET, { password: 'secret' }),
       on(WRONG_SECRET, { password: 'secret' }),
       on(GTSM, { ttlSecurity: 1 }),
       on(LIMITED),
       on(NO_POLICY),
       on(DYNAMIC),
+      on(MIXED, { families: ['ipv4', 'ipv6'] }),
       { address: OUR_LOOPBACK, localAddress: THEIR_LOOPBACK, asn: AS, multihop: 3 },
     ],
     announce: [
