@@ -25,7 +25,7 @@ if (unknown.length > 0) {
 
 const report = new Report();
 report.note(
-  `${os.cpus().length} CPUs ${os.cpus()[0]?.model ?? ''}, Linux ${os.release()}, Node ${process.version}`,
+  `load ${os.loadavg()[0]!.toFixed(1)}, ${os.cpus().length} CPUs ${os.cpus()[0]?.model ?? ''}, Linux ${os.release()}, Node ${process.version}`,
 );
 for (const section of SECTIONS) {
   if (wanted.length === 0 || wanted.includes(section.name)) await section.run(report);

@@ -81,7 +81,7 @@ function margay(set: RouteSet, rt: Rtnetlink): Contender {
   };
 }
 
-/** A C loop that sends what RouteBatch sends, and reads a dump attribute by attribute. */
+/** A C loop that sends what RouteBatch sends, and reads a dump into a table. */
 function replay(set: RouteSet, netns: Netns, folder: string): Contender {
   const record = (verb: 'add' | 'replace' | 'delete', turn: number): string => {
     set.fill(turn);

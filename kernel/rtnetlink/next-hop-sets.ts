@@ -17,8 +17,8 @@ export class NextHopSets {
   readonly #ids = new Map<string, number>();
   readonly #sets: (NextHopSet | undefined)[] = [undefined];
   readonly #free: number[] = [];
-  /** Hash of what the kernel sends for a set -> the sets it may be. */
-  readonly #received = new Map<number, Received>();
+  /** What the kernel sends for sets, by the low bits of its hash. */
+  readonly #received: (Received | undefined)[] = new Array(BUCKETS).fill(undefined);
 
   /** Sets that there are. */
   get size(): number {
@@ -60,7 +60,7 @@ export class NextHopSets {
     this.#ids.delete(set.key);
     this.#sets[id] = undefined;
     this.#free.push(id);
-    for (const hash of set.hashes) this.#forget(hash, id);
+    for (const bucket of set.buckets) this.#forget(bucket, id);
   }
 
   /** Lets a set go that nobody holds. */
@@ -79,20 +79,19 @@ export class NextHopSets {
 
   /**
    * The number of the set that a route message tells of, held for nobody: put it into a table, hold it or discard it at
-   * once. The attributes that say so are in the first `count` of `words`
-   * as they were received; such words that were seen before need no decoding.
+   * once. The attributes that say so are in the first `count` of `words` as they were received, and `hash` is some number
+   * that follows from them; such words that were seen before need no decoding.
    */
-  ofMessage(message: Message, words: Uint32Array, count: number): number {
-    let hash = count;
-    for (let i = 0; i < count; i++) hash = mix(hash ^ words[i]!);
-    const first = this.#received.get(hash);
+  ofMessage(message: Message, words: Int32Array, count: number, hash: number): number {
+    const bucket = (hash ^ (hash >>> 12) ^ (hash >>> 24)) & (BUCKETS - 1);
+    const first = this.#received[bucket];
     for (let seen = first; seen !== undefined; seen = seen.next) {
       if (sameWords(seen.words, words, count)) return seen.id;
     }
     const family = ipFamily(message.bytes[message.start]!) ?? 4;
     const id = this.#intern(family, readRoutePath(message));
-    this.#received.set(hash, { words: words.slice(0, count), id, next: first });
-    this.get(id).hashes.push(hash);
+    this.#received[bucket] = { words: words.slice(0, count), id, next: first };
+    this.get(id).buckets.push(bucket);
     return id;
   }
 
@@ -111,7 +110,7 @@ export class NextHopSets {
         scopeNumber('next-hop set', path.scope) | (routeTypes.number('next-hop set', 'type', path.type) << 8),
       flags: pathFlags(path),
       holders: 0,
-      hashes: [],
+      buckets: [],
     };
     const id = this.#free.pop() ?? this.#sets.length;
     this.#sets[id] = set;
@@ -119,13 +118,12 @@ export class NextHopSets {
     return id;
   }
 
-  #forget(hash: number, id: number): void {
+  #forget(bucket: number, id: number): void {
     let kept: Received | undefined;
-    for (let seen = this.#received.get(hash); seen !== undefined; seen = seen.next) {
+    for (let seen = this.#received[bucket]; seen !== undefined; seen = seen.next) {
       if (seen.id !== id) kept = { words: seen.words, id: seen.id, next: kept };
     }
-    if (kept) this.#received.set(hash, kept);
-    else this.#received.delete(hash);
+    this.#received[bucket] = kept;
   }
 }
 
@@ -140,12 +138,14 @@ export interface NextHopSet {
   /** rtm_flags. */
   readonly flags: number;
   holders: number;
-  /** Under which it stands among what was received. */
-  readonly hashes: number[];
+  /** Where it stands among what was received. */
+  readonly buckets: number[];
 }
 
+const BUCKETS = 1 << 12;
+
 interface Received {
-  readonly words: Uint32Array;
+  readonly words: Int32Array;
   readonly id: number;
   readonly next: Received | undefined;
 }
@@ -174,13 +174,8 @@ function canonical(path: RoutePath): RoutePath {
   };
 }
 
-function sameWords(a: Uint32Array, b: Uint32Array, count: number): boolean {
+function sameWords(a: Int32Array, b: Int32Array, count: number): boolean {
   if (a.length !== count) return false;
   for (let i = 0; i < count; i++) if (a[i] !== b[i]) return false;
   return true;
-}
-
-function mix(hash: number): number {
-  hash = Math.imul(hash ^ (hash >>> 16), 0x21f0aaad);
-  return hash ^ (hash >>> 15);
 }

@@ -1,3 +1,4 @@
+import { NLA_TYPE_MASK } from '../netlink/constants.ts';
 import type { Message } from '../netlink/socket.ts';
 import {
   AF_INET,
@@ -15,6 +16,7 @@ import {
   RTNH_F_ONLINK,
 } from './constants.ts';
 import type { NextHopSets } from './next-hop-sets.ts';
+import { swap } from './route-table.ts';
 import type { IpFamily } from './value.ts';
 
 /**
@@ -38,9 +40,14 @@ export class RouteReader {
   word3 = 0;
   readonly #sets: NextHopSets;
   #message: Message | undefined;
+  /** The memory of the last message, the same as words, and where that begins between two words. */
+  #bytes: Uint8Array = new Uint8Array(0);
+  #words = new Int32Array(0);
+  #shift = 0;
   /** The attributes that tell what the route does, as they came. */
-  #path = new Uint32Array(64);
+  #path = new Int32Array(64);
   #pathWords = 0;
+  #pathHash = 0;
 
   constructor(sets: NextHopSets) {
     this.#sets = sets;
@@ -48,62 +55,88 @@ export class RouteReader {
 
   /** Reads a message. False for what is no IPv4 or IPv6 route or is cut short. */
   read(message: Message): boolean {
-    const { view, start, end } = message;
-    if (end - start < RTMSG) return false;
-    const family = view.getUint8(start);
+    const { bytes, start } = message;
+    const size = message.end - start;
+    if (bytes !== this.#bytes) {
+      this.#bytes = bytes;
+      // Words can only be read where words begin.
+      this.#shift = bytes.byteOffset & 3;
+      this.#words = wordsOf(bytes);
+    }
+    let words = this.#words;
+    let at = start >>> 2;
+    if (((start | size | this.#shift) & 3) !== 0) {
+      const aligned = new Uint8Array((size + 3) & ~3);
+      aligned.set(bytes.subarray(start, message.end));
+      words = wordsOf(aligned);
+      at = 0;
+    }
+    if (size < RTMSG) return false;
+    // struct rtmsg: family, dst_len, src_len, tos; table, protocol, scope, type; flags.
+    const head = words[at]!;
+    const head2 = words[at + 1]!;
+    const family = head & 0xff;
     if (family !== AF_INET && family !== AF_INET6) return false;
     this.#message = message;
     this.family = family === AF_INET ? 4 : 6;
-    this.length = view.getUint8(start + 1);
-    this.sourceLength = view.getUint8(start + 2);
-    this.tos = view.getUint8(start + 3);
-    this.table = view.getUint8(start + 4);
-    this.protocol = view.getUint8(start + 5);
+    this.length = (head >>> 8) & 0xff;
+    this.sourceLength = (head >>> 16) & 0xff;
+    this.tos = head >>> 24;
+    this.table = head2 & 0xff;
+    this.protocol = (head2 >>> 8) & 0xff;
     this.metric = 0;
     this.word0 = this.word1 = this.word2 = this.word3 = 0;
     // The path's own words begin with family, scope, type and the flag that belongs to a single next hop.
     let path = this.#path;
-    path[0] = family | (view.getUint16(start + 6, true) << 8);
-    path[1] = view.getUint32(start + 8, true) & RTNH_F_ONLINK;
-    let words = 2;
-    let at = start + RTMSG;
-    while (at + 4 <= end) {
-      const size = view.getUint16(at, true);
-      if (size < 4 || at + size > end) return false;
-      switch (view.getUint16(at + 2, true) & 0x3fff) {
+    path[0] = (head2 & ~0xffff) | family;
+    path[1] = words[at + 2]! & RTNH_F_ONLINK;
+    let used = 2;
+    let hash = path[0]! ^ path[1]!;
+    const end = at + ((size + 3) >>> 2);
+    at += RTMSG / 4;
+    while (at < end) {
+      const header = words[at]!;
+      const length = header & 0xffff;
+      const next = at + ((length + 3) >>> 2);
+      if (length < 4 || next > end) return false;
+      switch ((header >>> 16) & NLA_TYPE_MASK) {
         case RTA_DST:
-          if (size < (family === AF_INET ? 8 : 20)) return false;
-          this.word0 = view.getInt32(at + 4);
-          if (family === AF_INET6) {
-            this.word1 = view.getInt32(at + 8);
-            this.word2 = view.getInt32(at + 12);
-            this.word3 = view.getInt32(at + 16);
+          if (family === AF_INET) {
+            if (length < 8) return false;
+            this.word0 = swap(words[at + 1]!);
+          } else {
+            if (length < 20) return false;
+            this.word0 = swap(words[at + 1]!);
+            this.word1 = swap(words[at + 2]!);
+            this.word2 = swap(words[at + 3]!);
+            this.word3 = swap(words[at + 4]!);
           }
           break;
         case RTA_TABLE:
-          if (size < 8) return false;
-          this.table = view.getUint32(at + 4, true);
+          if (length < 8) return false;
+          this.table = words[at + 1]! >>> 0;
           break;
         case RTA_PRIORITY:
-          if (size < 8) return false;
-          this.metric = view.getUint32(at + 4, true);
+          if (length < 8) return false;
+          this.metric = words[at + 1]! >>> 0;
           break;
         case RTA_OIF:
         case RTA_GATEWAY:
         case RTA_PREFSRC:
         case RTA_VIA:
         case RTA_METRICS:
-        case RTA_MULTIPATH: {
-          const count = (size + 3) >>> 2;
-          if (at + 4 * count > end) return false;
-          if (words + count > path.length) path = this.#grow(words, words + count);
-          for (let i = 0; i < count; i++) path[words + i] = view.getUint32(at + 4 * i, true);
-          words += count;
-        }
+        case RTA_MULTIPATH:
+          if (used + next - at > path.length) path = this.#grow(used, used + next - at);
+          for (let i = at; i < next; i++) {
+            const word = words[i]!;
+            path[used++] = word;
+            hash = ((hash << 5) | (hash >>> 27)) ^ word;
+          }
       }
-      at += (size + 3) & ~3;
+      at = next;
     }
-    this.#pathWords = words;
+    this.#pathWords = used;
+    this.#pathHash = hash;
     return true;
   }
 
@@ -114,13 +147,18 @@ export class RouteReader {
    * @throws RangeError for a message that is cut short
    */
   set(): number {
-    return this.#sets.ofMessage(this.#message!, this.#path, this.#pathWords);
+    return this.#sets.ofMessage(this.#message!, this.#path, this.#pathWords, this.#pathHash);
   }
 
-  #grow(used: number, needed: number): Uint32Array<ArrayBuffer> {
-    const path = new Uint32Array(Math.max(needed, this.#path.length * 2));
+  #grow(used: number, needed: number): Int32Array<ArrayBuffer> {
+    const path = new Int32Array(Math.max(needed, this.#path.length * 2));
     path.set(this.#path.subarray(0, used));
     this.#path = path;
     return path;
   }
+}
+
+/** The same memory as words, from the word on in which it begins. */
+function wordsOf(bytes: Uint8Array): Int32Array<ArrayBuffer> {
+  return new Int32Array(bytes.buffer as ArrayBuffer, bytes.byteOffset & ~3, bytes.length >>> 2);
 }
