@@ -7,7 +7,7 @@
  *
  * Needs root. Each run of a case has a speaker of its own in a network namespace, and neighbours written for the purpose
  * (peer.ts) in another. A case is over when every receiver has every prefix, and of each feeder the one prefix that it announces last;
- * then everything is withdrawn. Times are from the first byte sent.
+ * then everything is withdrawn. In the last case the kernel's routes stand for the receiver. Times are from the first byte sent.
  */
 
 import { execFileSync } from 'node:child_process';
@@ -32,12 +32,15 @@ type Case = {
   readonly feeders: number;
   readonly prefixes: number;
   readonly receivers: number;
+  /** Into the kernel's routes instead of to receivers. */
+  readonly kernel?: boolean;
 };
 
 const CASES: readonly Case[] = [
   { name: '1-to-1', feeders: 1, prefixes: 1_000_000, receivers: 1 },
   { name: '10-to-1', feeders: 10, prefixes: 100_000, receivers: 1 },
   { name: '1-to-20', feeders: 1, prefixes: 100_000, receivers: 20 },
+  { name: 'kernel', feeders: 1, prefixes: 100_000, receivers: 0, kernel: true },
 ];
 const PER_SET = 10;
 /** Longest time for the announcement or the withdrawal of a case, in ms. */
@@ -64,6 +67,7 @@ for (const bench of CASES) {
   const prefixes = Math.round(bench.prefixes * Number(values.scale));
   for (const kind of SPEAKERS) {
     if (!values.speakers.split(',').includes(kind.name) || kind.version(run) === undefined) continue;
+    if (bench.kernel && !kind.kernel) continue;
     await measure({ ...bench, prefixes }, kind);
   }
 }
@@ -114,7 +118,7 @@ async function runOnce(bench: Case, kind: SpeakerKind): Promise<Result> {
   const namespace = stack.use(NetworkNamespace.open(outside.path));
   const folder = mkdtempSync(join(os.tmpdir(), 'bench-bgp-'));
   stack.defer(() => rmSync(folder, { recursive: true, force: true }));
-  const speaker = new Running(inside, folder, kind, neighbours);
+  const speaker = new Running(inside, folder, kind, neighbours, bench.kernel ?? false);
   const peers = neighbours.map(
     ({ address, asn }) =>
       new BenchPeer({ namespace, address, asn, identifier: parseIpv4(address), speaker: '10.0.0.1' }),
@@ -132,12 +136,17 @@ async function runOnce(bench: Case, kind: SpeakerKind): Promise<Result> {
       const table = announcements({ prefixes: bench.prefixes, perSet: PER_SET, asn, nextHop });
       return Buffer.concat([table, marker(i, asn, nextHop)]);
     });
+    // The two routes of the subnet are there before.
+    const before = speaker.kernelRoutes;
+    const inKernel = (count: number): boolean => !bench.kernel || speaker.kernelRoutes === before + count;
     const announce = await timed(
       () => {
         for (const [i, feeder] of feeders.entries()) feeder.send(feeds[i]!);
       },
       peers,
-      () => receivers.every((each) => each.prefixes === bench.prefixes && each.markers === bench.feeders),
+      () =>
+        receivers.every((each) => each.prefixes === bench.prefixes && each.markers === bench.feeders) &&
+        inKernel(bench.prefixes + bench.feeders),
     );
     const gone = withdrawals(bench.prefixes);
     const withdraw = await timed(
@@ -145,7 +154,7 @@ async function runOnce(bench: Case, kind: SpeakerKind): Promise<Result> {
         for (const [i, feeder] of feeders.entries()) feeder.send(Buffer.concat([gone, markerWithdrawal(i)]));
       },
       peers,
-      () => receivers.every((each) => each.prefixes === 0 && each.markers === 0),
+      () => receivers.every((each) => each.prefixes === 0 && each.markers === 0) && inKernel(0),
     );
     return { announce, withdraw, cpu: speaker.cpuSeconds - cpu, peak: speaker.peakMegabytes };
   } finally {
@@ -172,12 +181,13 @@ function timed(begin: () => void, peers: readonly BenchPeer[], done: () => boole
     const watch = setInterval(() => {
       try {
         for (const peer of peers) peer.check();
+        if (done()) end();
         if (performance.now() - start > DEADLINE_MS)
           throw new Error(`not done after ${DEADLINE_MS / 1000} s`);
       } catch (error) {
         end(error as Error);
       }
-    }, 250);
+    }, 20);
     begin();
   });
 }

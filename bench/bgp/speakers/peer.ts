@@ -26,6 +26,8 @@ export type BenchPeerOptions = {
   readonly identifier: number;
   readonly asn: number;
   readonly speaker: string;
+  /** Seconds; 240 unless told. */
+  readonly holdTime?: number;
 };
 
 /** Longest wait between attempts to connect and for the whole of it, in ms. */
@@ -82,7 +84,7 @@ export class BenchPeer {
   }
 
   #attempt(): Promise<void> {
-    const { namespace, address, identifier, asn, speaker } = this.#options;
+    const { namespace, address, identifier, asn, speaker, holdTime = 240 } = this.#options;
     this.#rest = new Uint8Array(0);
     this.#failure = undefined;
     const socket = openConnecting({
@@ -104,7 +106,7 @@ export class BenchPeer {
         socket.write(
           encodeOpen({
             asn,
-            holdTime: 240,
+            holdTime,
             identifier,
             capabilities: [
               { kind: 'multiprotocol', family: IPV4_UNICAST },
@@ -148,7 +150,10 @@ export class BenchPeer {
         case OPEN:
           this.#socket.write(encodeKeepalive());
           clearInterval(this.#keepalives);
-          this.#keepalives = setInterval(() => this.#socket.write(encodeKeepalive()), 30_000);
+          this.#keepalives = setInterval(
+            () => this.#socket.write(encodeKeepalive()),
+            (this.#options.holdTime ?? 240) * 250,
+          );
           break;
         case KEEPALIVE:
           this.#established?.();

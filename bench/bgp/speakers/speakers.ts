@@ -21,10 +21,13 @@ export type SpeakerKind = {
   readonly name: string;
   /** Absent where the program is not installed. */
   readonly version: (run: (command: string, args: readonly string[]) => string) => string | undefined;
+  /** Whether it can put routes into the kernel by itself. */
+  readonly kernel: boolean;
   /** Writes its configuration into the folder and says what to run there. */
   readonly prepare: (
     folder: string,
     neighbours: readonly Neighbour[],
+    kernel: boolean,
   ) => { readonly command: string; readonly args: readonly string[] };
 };
 
@@ -34,7 +37,10 @@ const BUNDLE = join(ROOT, 'build/bench-bgp');
 /** Bundles the command as it ships: running from source costs each process 50 MB for taking the types off. */
 export async function bundle(): Promise<void> {
   await build({
-    entryPoints: [join(ROOT, 'cli/main.ts')],
+    entryPoints: {
+      main: join(ROOT, 'cli/main.ts'),
+      'monitor-worker': join(ROOT, 'kernel/netlink/monitor-worker.ts'),
+    },
     bundle: true,
     splitting: true,
     packages: 'external',
@@ -49,12 +55,13 @@ export async function bundle(): Promise<void> {
 export const SPEAKERS: readonly SpeakerKind[] = [
   {
     name: 'margay',
+    kernel: true,
     version: () => `Node ${process.version}`,
-    prepare: (folder, neighbours) => {
+    prepare: (folder, neighbours, kernel) => {
       const config = {
         routerId: ROUTER_ID,
         as: AS,
-        kernel: { enabled: false },
+        kernel: { enabled: kernel },
         api: { socket: join(folder, 'bgp.sock') },
         log: { level: 'warn' },
         peers: neighbours.map(({ address, asn }) => ({
@@ -74,11 +81,13 @@ export const SPEAKERS: readonly SpeakerKind[] = [
   },
   {
     name: 'bird',
+    kernel: true,
     version: (run) => found('bird', () => run('bird', ['--version'])),
-    prepare: (folder, neighbours) => {
+    prepare: (folder, neighbours, kernel) => {
       const lines = [
         `router id ${ROUTER_ID};`,
         'protocol device {}',
+        kernel ? 'protocol kernel { ipv4 { import none; export all; }; }' : '',
         ...neighbours.map(
           ({ address, asn }, i) =>
             `protocol bgp n${i} { local as ${AS}; neighbor ${address} as ${asn}; direct; passive on; ipv4 { import all; export all; }; }`,
@@ -99,6 +108,7 @@ export const SPEAKERS: readonly SpeakerKind[] = [
   },
   {
     name: 'frr',
+    kernel: false,
     version: (run) => found('bgpd', () => run(findTool('bgpd')!, ['--version'])),
     prepare: (folder, neighbours) => {
       const lines = [
@@ -132,6 +142,7 @@ export const SPEAKERS: readonly SpeakerKind[] = [
   },
   {
     name: 'gobgpd',
+    kernel: false,
     version: (run) => found('gobgpd', () => run('gobgpd', ['--version'])),
     prepare: (folder, neighbours) => {
       const config = {
@@ -161,8 +172,14 @@ export class Running {
   readonly #ended: Promise<void>;
   #output = '';
 
-  constructor(netns: Netns, folder: string, kind: SpeakerKind, neighbours: readonly Neighbour[]) {
-    const { command, args } = kind.prepare(folder, neighbours);
+  constructor(
+    netns: Netns,
+    folder: string,
+    kind: SpeakerKind,
+    neighbours: readonly Neighbour[],
+    kernel: boolean,
+  ) {
+    const { command, args } = kind.prepare(folder, neighbours, kernel);
     this.#child = netns.spawn(command, args, { cwd: folder, stdio: ['ignore', 'pipe', 'pipe'] });
     for (const stream of [this.#child.stdout!, this.#child.stderr!]) {
       stream.on('data', (chunk: Buffer) => {
@@ -194,6 +211,12 @@ export class Running {
     const status = `/proc/${this.#child.pid}/status`;
     if (!existsSync(status)) return 0;
     return Number(/VmHWM:\s+(\d+)/.exec(readFileSync(status, 'utf8'))?.[1] ?? 0) / 1024;
+  }
+
+  /** IPv4 routes in the main table of its namespace. */
+  get kernelRoutes(): number {
+    const text = readFileSync(`/proc/${this.#child.pid}/net/fib_triestat`, 'utf8');
+    return Number(/Main:[\s\S]*?Prefixes:\s+(\d+)/.exec(text)?.[1] ?? 0);
   }
 
   async stop(): Promise<void> {
