@@ -30,6 +30,7 @@ import {
 } from './paths.ts';
 import type { PeerFamily, RibPeer } from './peer.ts';
 import { NET_BEST, NET_FIRST, type PrefixTable } from './prefix-table.ts';
+import { RowWalk } from './row-walk.ts';
 import type { DecisionSettings, MultipathSettings } from './settings.ts';
 import type { UpdateGroup } from './update-group.ts';
 
@@ -40,6 +41,9 @@ export const SWEEP_STALE = 1;
 export const SWEEP_POLICY = 2;
 /** Take the paths for changed: something that what is sent depends on is not what it was. */
 export const SWEEP_CHANGED = 4;
+
+/** Groups wait no longer than so many slices. */
+const MOST_SLICES = 16;
 
 /** A walk for stale rows is due before the epoch, a number of 8 bits, comes round. */
 const MAX_EPOCHS = 250;
@@ -61,10 +65,11 @@ export class FamilyRib {
   #multipath: boolean;
   #cursor = 0;
 
-  /** The walk over all rows: where it is, how often it came to the end, and until when it has to go on. */
-  #sweepRow = 1;
-  #sweepLap = 0;
-  #sweepUntil = 0;
+  /** Nets that groups take at a time. */
+  readonly #batch: number;
+  /** Slices since groups had their turn. */
+  #sinceGroups = 0;
+  readonly #walk = new RowWalk();
   readonly #sweeping = new Set<PeerFamily>();
   /** Next hops whose paths are to be decided again, each with the end of the walk for it. */
   readonly #changedNextHops = new Map<number, number>();
@@ -77,7 +82,9 @@ export class FamilyRib {
     peers: readonly (RibPeer | undefined)[],
     decision: DecisionSettings,
     multipath: MultipathSettings,
+    batch: number,
   ) {
+    this.#batch = batch;
     this.family = family;
     this.table = table;
     this.#attributes = attributes;
@@ -246,7 +253,7 @@ export class FamilyRib {
 
   /** Decides all nets with paths over a next hop again, in slices of `process`. */
   sweepNextHop(id: number): void {
-    this.#changedNextHops.set(id, this.#extendSweep());
+    this.#changedNextHops.set(id, this.#walk.extend());
   }
 
   /** Whether a peer's rows are still being walked over. */
@@ -267,7 +274,13 @@ export class FamilyRib {
   process(budget: number): void {
     if (this.sweeping) this.#sweep(budget);
     this.#decide(budget);
-    for (const group of this.groups) group.process(budget);
+    // While there is more to decide, groups wait until they have something to pack, but not for ever.
+    const late = ++this.#sinceGroups >= MOST_SLICES;
+    const decided = this.undecided.size === 0;
+    if (decided || late) this.#sinceGroups = 0;
+    for (const group of this.groups) {
+      if (decided || late || group.pendingCount >= this.#batch) group.process(Math.max(budget, this.#batch));
+    }
   }
 
   /** Takes a net without paths and holders out of the table, unless it waits to be decided. */
@@ -401,31 +414,15 @@ export class FamilyRib {
 
   #sweepFor(of: PeerFamily, what: number): void {
     of.sweep |= what;
-    of.sweepUntil = this.#extendSweep();
+    of.sweepUntil = this.#walk.extend();
     this.#sweeping.add(of);
-  }
-
-  /** The end of a walk over all rows that begins now, as a number that the walk's own progress is compared with. */
-  #extendSweep(): number {
-    if (!this.sweeping) {
-      this.#sweepRow = 1;
-      this.#sweepLap = 0;
-    }
-    // From here to the last row, and from the first to here: one lap more.
-    this.#sweepUntil = (this.#sweepLap + 1) * SWEEP_LAP + this.#sweepRow;
-    return this.#sweepUntil;
   }
 
   #sweep(budget: number): void {
     const { rows } = this.paths;
     while (budget-- > 0) {
-      if (this.#sweepRow >= this.paths.limit) {
-        this.#sweepRow = 1;
-        this.#sweepLap++;
-      }
-      if (this.#sweepLap * SWEEP_LAP + this.#sweepRow >= this.#sweepUntil) break;
-      const row = this.#sweepRow++;
-      if (row >= this.paths.limit) continue;
+      const row = this.#walk.next(this.paths.limit);
+      if (row === 0) break;
       const chunk = rows.chunk(row);
       const at = rows.at(row);
       if (chunk[at + PATH_NET] === 0) continue;
@@ -449,14 +446,15 @@ export class FamilyRib {
   }
 
   #endSweeps(): void {
-    const now = this.#sweepLap * SWEEP_LAP + this.#sweepRow;
     for (const of of this.#sweeping) {
-      if (of.sweepUntil > now) continue;
+      if (!this.#walk.passed(of.sweepUntil)) continue;
       if ((of.sweep & SWEEP_STALE) !== 0) of.epochs = of.sweepAge - 1;
       of.sweep = 0;
       this.#sweeping.delete(of);
     }
-    for (const [id, until] of this.#changedNextHops) if (until <= now) this.#changedNextHops.delete(id);
+    for (const [id, until] of this.#changedNextHops) {
+      if (this.#walk.passed(until)) this.#changedNextHops.delete(id);
+    }
   }
 
   #askPolicy(row: number, from: PeerFamily): void {
@@ -494,6 +492,3 @@ export class FamilyRib {
     }
   }
 }
-
-/** More rows than a table can have. */
-const SWEEP_LAP = 2 ** 31;

@@ -27,6 +27,8 @@ export class RibPeer {
   routerId: number;
   /** Never the same again after anything changed that exported attributes of its paths depend on. */
   identity: number;
+  /** Number of the rules that its UPDATEs are read by: see `AttributeStore.context`. */
+  context = 0;
   readonly families = new Map<Family, PeerFamily>();
 
   constructor(index: number, settings: PeerSettings, source: PathSource, routerId: number, identity: number) {
@@ -77,6 +79,12 @@ export class PeerFamily {
     this.peer = peer;
     this.family = family;
   }
+}
+
+/** A peer's part in a family, if its running session carries it. */
+export function activeFamily(peer: RibPeer, family: Family): PeerFamily | undefined {
+  const of = peer.families.get(family);
+  return of?.active ? of : undefined;
 }
 
 export function sourceName(source: PathSource): RouteSource {

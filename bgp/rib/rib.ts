@@ -8,25 +8,33 @@
 import { ACCEPT_ALL, REJECT_ALL } from '#bgp/filter/builtin.ts';
 import { CompiledFilter } from '#bgp/filter/compile.ts';
 import type { Filter } from '#bgp/filter/types.ts';
-import { checkAttributes } from '#bgp/wire/attributes.ts';
 import { type Family, IPV4_UNICAST, IPV6_UNICAST } from '#bgp/wire/constants.ts';
-import { errorNotification } from '#bgp/wire/errors.ts';
-import type { Notification } from '#bgp/wire/notification.ts';
-import type { AttributeError, PathAttributes } from '#bgp/wire/types.ts';
-import { UpdateScanner } from '#bgp/wire/update.ts';
+import type { PathAttributes } from '#bgp/wire/types.ts';
 import { AttributeStore } from './attribute-store.ts';
 import { ByteStore } from './byte-store.ts';
 import { ExportPolicy, exportRules } from './export-policy.ts';
 import { FamilyRib } from './family-rib.ts';
 import { ImportPolicy, importRules } from './import-policy.ts';
+import { Inbound, type UpdateResult } from './inbound.ts';
 import { NextHopTable, type NextHopTracker, type Resolution } from './next-hops.ts';
 import { NlriList } from './nlri-list.ts';
 import { Packer } from './packer.ts';
-import { FROM_CLIENT, FROM_EBGP, FROM_IBGP, FROM_KERNEL, FROM_LOCAL, PeerFamily, RibPeer } from './peer.ts';
+import {
+  activeFamily,
+  FROM_CLIENT,
+  FROM_EBGP,
+  FROM_IBGP,
+  FROM_KERNEL,
+  FROM_LOCAL,
+  PeerFamily,
+  RibPeer,
+} from './peer.ts';
 import { PrefixTable4, PrefixTable6 } from './prefix-table.ts';
 import type { PeerSession, PeerSettings, RibSettings } from './settings.ts';
 import type { Member } from './stream.ts';
 import { type GroupContext, type OutLimits, UpdateGroup } from './update-group.ts';
+
+export type { UpdateResult };
 
 export type RibOptions = {
   /** Any number; random in production, so that nobody outside can choose keys that collide. */
@@ -37,22 +45,6 @@ export type RibOptions = {
   readonly unresolved?: Resolution;
   readonly tracker?: NextHopTracker;
   readonly limits?: OutLimits;
-};
-
-/** What an UPDATE led to besides routes; most lead to nothing. */
-export type UpdateResult = {
-  /** Everything that was wrong, for the log. */
-  readonly errors: readonly AttributeError[];
-  /** The session has to end with this. Nothing of the message has been taken. */
-  readonly notification?: Notification | undefined;
-  /** It was the End-of-RIB of this family. */
-  readonly endOfRib?: Family | undefined;
-  /** A limit on prefixes has been reached. Told once until the number is below it again. */
-  readonly prefixes?: {
-    readonly family: Family;
-    readonly level: 'warning' | 'limit';
-    readonly count: number;
-  };
 };
 
 export type OwnSource = 'local' | 'kernel';
@@ -74,13 +66,9 @@ export class Rib {
   readonly #now: () => number;
   readonly #limits: OutLimits;
   readonly #packer: Packer;
-  readonly #scanner = new UpdateScanner();
-  readonly #withdrawn = new NlriList();
-  readonly #unreach = new NlriList();
-  readonly #nlri = new NlriList();
-  readonly #reach = new NlriList();
+  readonly #inbound: Inbound;
+  readonly #single = new NlriList();
   readonly #importPolicies = new Map<string, { readonly policy: ImportPolicy; users: number }>();
-  readonly #contexts = new Map<RibPeer, number>();
   /** Removed peers whose index may still stand somewhere. */
   readonly #retired: RibPeer[] = [];
   readonly #freeIndexes: number[] = [];
@@ -89,7 +77,7 @@ export class Rib {
   constructor(settings: RibSettings, options: RibOptions) {
     this.#settings = settings;
     this.#now = options.now;
-    this.#limits = options.limits ?? { ahead: 256 * 1024, slow: 4 * 1024 * 1024 };
+    this.#limits = options.limits ?? OUT_LIMITS;
     this.nextHops = new NextHopTable(options.unresolved ?? { reachable: true, metric: 0 }, options.tracker);
     this.attributes = new AttributeStore(options.seed, this.nextHops, {
       localPref: settings.defaultLocalPref,
@@ -106,8 +94,10 @@ export class Rib {
         this.peers,
         settings.decision,
         settings.multipath,
+        this.#limits.batch,
       );
     this.families = new Map([IPV4_UNICAST, IPV6_UNICAST].map((family) => [family, familyRib(family)]));
+    this.#inbound = new Inbound(this.families, this.attributes, options.now);
     this.nextHops.onChange = (id) => {
       for (const rib of this.families.values()) rib.sweepNextHop(id);
     };
@@ -143,7 +133,6 @@ export class Rib {
     const peer = this.#peer(index);
     if (peer.session !== undefined) this.peerDown(index);
     for (const of of peer.families.values()) this.families.get(of.family)!.sweepStale(of);
-    this.#contexts.delete(peer);
     this.#retired.push(peer);
   }
 
@@ -179,7 +168,7 @@ export class Rib {
     peer.source = source;
     peer.routerId = session.routerId;
     if (changed) peer.identity = this.#identities++;
-    this.#contexts.set(peer, this.attributes.context(session.codec, session.scope ?? 0));
+    peer.context = this.attributes.context(session.codec, session.scope ?? 0);
     for (const family of session.families) {
       const rib = this.families.get(family);
       if (rib === undefined || !peer.settings.families.has(family)) continue;
@@ -219,95 +208,9 @@ export class Rib {
     peer.session = undefined;
   }
 
-  /** Takes in the UPDATE whose body is `bytes` from `start` to `end`. */
+  /** Takes in the UPDATE whose body is `bytes` from `start` to `end`. The session with the neighbour has to be up. */
   update(index: number, bytes: Uint8Array, start: number, end: number): UpdateResult | undefined {
-    const peer = this.peers[index]!;
-    const { codec } = peer.session!;
-    const scanner = this.#scanner;
-    if (!scanner.scan(bytes, start, end, codec.extendedNextHop === true)) return reset(scanner.error!);
-
-    // All lists are read before any is acted on: RFC 7606 section 3 (j).
-    const ipv4 = active(peer, IPV4_UNICAST);
-    const unreach = scanner.unreachFamily === 0 ? undefined : active(peer, scanner.unreachFamily);
-    const reach = scanner.reachFamily === 0 ? undefined : active(peer, scanner.reachFamily);
-    const hasWithdrawn = ipv4 !== undefined && scanner.withdrawnStart < scanner.withdrawnEnd;
-    const hasNlri = ipv4 !== undefined && scanner.nlriStart < scanner.nlriEnd;
-    const { withdrawnStart, withdrawnEnd, nlriStart, nlriEnd } = scanner;
-    if (
-      hasWithdrawn &&
-      !this.#withdrawn.read(bytes, withdrawnStart, withdrawnEnd, IPV4_UNICAST, ipv4.addPath)
-    ) {
-      return reset(scanner.networkError('withdrawn', this.#withdrawn.reason));
-    }
-    if (hasNlri && !this.#nlri.read(bytes, nlriStart, nlriEnd, IPV4_UNICAST, ipv4.addPath)) {
-      return reset(scanner.networkError('nlri', this.#nlri.reason));
-    }
-    if (unreach !== undefined) {
-      const { unreachStart, unreachEnd, unreachFamily } = scanner;
-      if (!this.#unreach.read(bytes, unreachStart, unreachEnd, unreachFamily, unreach.addPath)) {
-        return reset(scanner.networkError('unreach', this.#unreach.reason));
-      }
-    }
-    if (reach !== undefined) {
-      const { reachStart, reachEnd, reachFamily } = scanner;
-      if (!this.#reach.read(bytes, reachStart, reachEnd, reachFamily, reach.addPath)) {
-        return reset(scanner.networkError('reach', this.#reach.reason));
-      }
-    }
-
-    // Attributes first, too: what they say may end the session, and then nothing of the message counts.
-    const context = this.#contexts.get(peer)!;
-    const { keyBytes, keyStart, keyEnd } = scanner;
-    let errors: readonly AttributeError[] = NO_ERRORS;
-    let nlriAttributes = 0;
-    let reachAttributes = 0;
-    if (hasNlri) {
-      nlriAttributes = this.attributes.intern(context, keyBytes, keyStart, keyEnd, bytes, 0, 0);
-      const { problem } = this.attributes;
-      if (problem !== undefined) {
-        if (problem.kind === 'reset') return { errors: problem.errors, notification: problem.notification };
-        errors = problem.errors;
-      }
-    }
-    if (reach !== undefined && scanner.reachStart < scanner.reachEnd) {
-      const { reachNextHopStart, reachNextHopEnd } = scanner;
-      reachAttributes = this.attributes.intern(
-        context,
-        keyBytes,
-        keyStart,
-        keyEnd,
-        bytes,
-        reachNextHopStart,
-        reachNextHopEnd,
-      );
-      const { problem } = this.attributes;
-      if (problem !== undefined) {
-        if (problem.kind === 'reset') {
-          if (nlriAttributes !== 0) this.attributes.dropUnused(nlriAttributes);
-          return { errors: problem.errors, notification: problem.notification };
-        }
-        errors = [...errors, ...problem.errors];
-      }
-    }
-    if (!scanner.announces && keyStart < keyEnd) {
-      const checked = checkAttributes(scanner.key(), codec);
-      if (checked.notification !== undefined) return checked;
-      errors = checked.errors;
-    }
-
-    let prefixes: UpdateResult['prefixes'];
-    if (hasWithdrawn) this.#withdraw(ipv4, this.#withdrawn);
-    if (unreach !== undefined) this.#withdraw(unreach, this.#unreach);
-    if (hasNlri) prefixes = this.#announce(ipv4, this.#nlri, nlriAttributes);
-    if (reach !== undefined) prefixes = this.#announce(reach, this.#reach, reachAttributes) ?? prefixes;
-    const endOfRib = scanner.endOfRib;
-    if (endOfRib !== 0) this.#endOfRib(peer, endOfRib);
-    if (errors.length === 0 && prefixes === undefined && endOfRib === 0) return undefined;
-    return {
-      errors,
-      ...(prefixes === undefined ? {} : { prefixes }),
-      ...(endOfRib === 0 ? {} : { endOfRib }),
-    };
+    return this.#inbound.update(this.peers[index]!, bytes, start, end);
   }
 
   /** The neighbour wants our routes again: RFC 2918, RFC 7313. */
@@ -319,7 +222,7 @@ export class Rib {
 
   /** Begin of a refresh by the neighbour (RFC 7313 section 4): what it does not say again until the end is gone. */
   refreshBegins(index: number, family: Family): void {
-    const of = active(this.#peer(index), family);
+    const of = activeFamily(this.#peer(index), family);
     if (of !== undefined) this.#rib(of).markStale(of);
   }
 
@@ -337,7 +240,7 @@ export class Rib {
 
   /** Runs the import filters of a neighbour over everything again. */
   softReset(index: number, family: Family): void {
-    const of = active(this.#peer(index), family);
+    const of = activeFamily(this.#peer(index), family);
     if (of !== undefined) this.#rib(of).sweepPolicy(of);
   }
 
@@ -360,8 +263,8 @@ export class Rib {
   ): void {
     const rib = this.families.get(family)!;
     const of = this.peers[source === 'local' ? LOCAL_PEER : KERNEL_PEER]!.families.get(family)!;
-    this.#nlri.single(rib.table.internBytes(address, length));
-    rib.announce(of, this.#nlri, this.attributes.internAttributes(attributes), this.#now());
+    this.#single.single(rib.table.internBytes(address, length));
+    rib.announce(of, this.#single, this.attributes.internAttributes(attributes), this.#now());
   }
 
   /** Takes a route of our own back. @returns whether there was one. */
@@ -369,8 +272,8 @@ export class Rib {
     const rib = this.families.get(family)!;
     const of = this.peers[source === 'local' ? LOCAL_PEER : KERNEL_PEER]!.families.get(family)!;
     const before = of.received;
-    this.#nlri.single(rib.table.findBytes(address, length));
-    rib.withdraw(of, this.#nlri);
+    this.#single.single(rib.table.findBytes(address, length));
+    rib.withdraw(of, this.#single);
     return of.received < before;
   }
 
@@ -407,34 +310,6 @@ export class Rib {
     let sum = 0;
     for (const { member } of this.peers[index]!.families.values()) sum += member?.reader.behind ?? 0;
     return sum;
-  }
-
-  #announce(of: PeerFamily, list: NlriList, attributes: number): UpdateResult['prefixes'] {
-    const rib = this.#rib(of);
-    if (attributes === 0) {
-      // RFC 7606 section 2: treated as withdrawn.
-      this.#withdraw(of, list);
-      return undefined;
-    }
-    list.intern(rib.table);
-    rib.announce(of, list, attributes, this.#now());
-    const limits = of.peer.settings.families.get(of.family)?.maxPrefixes;
-    return limits === undefined ? undefined : checkLimit(of, limits.limit, limits.warnAt);
-  }
-
-  #withdraw(of: PeerFamily, list: NlriList): void {
-    const rib = this.#rib(of);
-    list.find(rib.table);
-    rib.withdraw(of, list);
-  }
-
-  #endOfRib(peer: RibPeer, family: Family): void {
-    const of = active(peer, family);
-    if (of === undefined) return;
-    of.endOfRibReceived = true;
-    if (!of.restarting) return;
-    of.restarting = false;
-    this.#rib(of).sweepStale(of);
   }
 
   #rib(of: PeerFamily): FamilyRib {
@@ -552,7 +427,8 @@ export class Rib {
   }
 }
 
-const NO_ERRORS: readonly AttributeError[] = [];
+/** Enough for a socket to be busy, and a few of the largest buffers that the kernel has for one. */
+const OUT_LIMITS: OutLimits = { ahead: 256 * 1024, slow: 4 * 1024 * 1024, batch: 4096 };
 
 const OWN: PeerSettings = {
   name: '',
@@ -576,23 +452,4 @@ function sourceOf(
 ): typeof FROM_EBGP | typeof FROM_IBGP | typeof FROM_CLIENT {
   if (session.codec.ebgp) return FROM_EBGP;
   return settings.routeReflectorClient ? FROM_CLIENT : FROM_IBGP;
-}
-
-/** A peer's part in a family that its running session carries. */
-function active(peer: RibPeer, family: Family): PeerFamily | undefined {
-  const of = peer.families.get(family);
-  return of?.active ? of : undefined;
-}
-
-function reset(error: AttributeError): UpdateResult {
-  return { errors: [error], notification: errorNotification(error) };
-}
-
-function checkLimit(of: PeerFamily, limit: number, warnAt: number): UpdateResult['prefixes'] {
-  const count = of.received;
-  const level = count > limit ? 2 : count * 100 >= limit * warnAt ? 1 : 0;
-  const before = of.limitReached;
-  of.limitReached = level;
-  if (level <= before) return undefined;
-  return { family: of.family, level: level === 2 ? 'limit' : 'warning', count };
 }

@@ -32,6 +32,8 @@ export type OutLimits = {
   readonly ahead: number;
   /** A reader that is this far behind, while others are not, goes on its own. */
   readonly slow: number;
+  /** Nets that are packed together, if so many wait: what comes in small pieces still goes out in full messages. */
+  readonly batch: number;
 };
 
 /** What a group needs of the table it serves. */

@@ -219,6 +219,22 @@ export class Neighbour {
     return this.#send({ kind: 'update', withdrawn: byFamily(prefixes), announced: [], errors: [] });
   }
 
+  /** Withdraws and announces IPv4 prefixes in one message. */
+  replace(
+    attributes: PathAttributes,
+    prefixes: readonly string[],
+    gone: readonly string[],
+  ): UpdateResult | undefined {
+    const context = this.codec;
+    const body = (update: Update) => encodeUpdate(update, context)[0]!.subarray(HEADER_LENGTH);
+    const announced = byFamily(prefixes, attributes);
+    const second = body({ kind: 'update', withdrawn: [], announced, errors: [] });
+    if (gone.length === 0) return this.send(second);
+    const first = body({ kind: 'update', withdrawn: byFamily(gone), announced: [], errors: [] });
+    // Withdrawn routes of the one, attributes and NLRI of the other.
+    return this.send(Uint8Array.of(...first.subarray(0, first.length - 2), ...second.subarray(2)));
+  }
+
   /** An UPDATE with this body. */
   send(body: Uint8Array): UpdateResult | undefined {
     return this.rib.update(this.index, body, 0, body.length);

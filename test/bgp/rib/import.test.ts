@@ -137,6 +137,18 @@ describe('UPDATEs', () => {
     expect(other.table()).toEqual(['21.0.0.0/8 65000 65001']);
   });
 
+  it('may withdraw the last route with the attributes that they announce another with', () => {
+    const speaker = new Speaker();
+    const neighbour = speaker.neighbour();
+    const other = speaker.neighbour();
+    neighbour.announce(from(neighbour, { med: 1 }), PREFIX);
+    speaker.settle();
+    neighbour.replace(from(neighbour, { med: 1 }), ['21.0.0.0/8'], [PREFIX]);
+    neighbour.announce(from(neighbour, { med: 2, asPath: sequence(neighbour.asn, 9) }), '22.0.0.0/8');
+    speaker.settle();
+    expect(other.table()).toEqual(['21.0.0.0/8 65000 65001', '22.0.0.0/8 65000 65001 9']);
+  });
+
   it('carry both families', () => {
     const speaker = new Speaker();
     const neighbour = speaker.neighbour();

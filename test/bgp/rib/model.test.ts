@@ -145,6 +145,13 @@ const policy = fc.integer({ min: 0, max: POLICIES.length - 1 });
 type Step =
   | { readonly do: 'announce'; readonly who: number; readonly what: readonly string[]; readonly words: Words }
   | { readonly do: 'withdraw'; readonly who: number; readonly what: readonly string[] }
+  | {
+      readonly do: 'replace';
+      readonly who: number;
+      readonly what: readonly string[];
+      readonly gone: readonly string[];
+      readonly words: Words;
+    }
   | { readonly do: 'originate'; readonly what: readonly string[]; readonly words: Words }
   | { readonly do: 'unoriginate'; readonly what: readonly string[] }
   | { readonly do: 'down'; readonly who: number; readonly keep: boolean }
@@ -162,6 +169,10 @@ type Step =
 const step: fc.Arbitrary<Step> = fc.oneof(
   { weight: 12, arbitrary: fc.record({ do: fc.constant('announce' as const), who, what: some, words }) },
   { weight: 4, arbitrary: fc.record({ do: fc.constant('withdraw' as const), who, what: some }) },
+  {
+    weight: 3,
+    arbitrary: fc.record({ do: fc.constant('replace' as const), who, what: some, gone: some, words }),
+  },
   { weight: 2, arbitrary: fc.record({ do: fc.constant('originate' as const), what: some, words }) },
   { weight: 1, arbitrary: fc.record({ do: fc.constant('unoriginate' as const), what: some }) },
   { weight: 2, arbitrary: fc.record({ do: fc.constant('down' as const), who, keep: fc.boolean() }) },
@@ -236,7 +247,7 @@ class World {
       decision: { alwaysCompareMed },
       multipath: { maxPaths, ebgp: true, ibgp: true, asPathRelax },
       // So small that readers fall behind and streams stop.
-      limits: { ahead: 150, slow: 400 },
+      limits: { ahead: 150, slow: 400, batch: 2 },
       tracker: {
         added: (id, { bytes }) => {
           const known = this.#resolutions.get(bytes.join('.'));
@@ -302,6 +313,18 @@ class World {
         if (!model.up) return;
         real.withdraw(...step.what);
         for (const prefix of step.what) model.routes.delete(prefix);
+        return;
+      }
+      case 'replace': {
+        // Both in one message: only IPv4 prefixes have fields for that. What is announced wins.
+        const { real, model } = this.side(step.who);
+        const what = step.what.filter(isIpv4);
+        const gone = step.gone.filter(isIpv4);
+        if (!model.up || what.length === 0) return;
+        const attributes = attributesFor(model, step.words, true);
+        real.replace(attributes, what, gone);
+        for (const prefix of gone) model.routes.delete(prefix);
+        for (const prefix of what) model.routes.set(prefix, { attributes, stale: false });
         return;
       }
       case 'originate':

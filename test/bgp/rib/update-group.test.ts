@@ -9,6 +9,9 @@ import { type Neighbour, Speaker } from './harness.ts';
 
 const PREFIX = '20.0.0.0/8';
 
+/** So that slices are as small as `process` is asked for. */
+const SMALL = { ahead: 100_000, slow: 1_000_000, batch: 1 };
+
 function prefixes(count: number): string[] {
   return Array.from({ length: count }, (_, i) => `20.${i >> 8}.${i & 255}.0/24`);
 }
@@ -53,6 +56,18 @@ describe('packing', () => {
     speaker.rib.process(10_000);
     speaker.settle();
     expect([target.routes.size, target.messages]).toEqual([0, Math.ceil(3000 / Math.floor((4096 - 23) / 4))]);
+  });
+
+  it('fills messages although the work comes in small pieces', () => {
+    const speaker = new Speaker();
+    const source = speaker.neighbour();
+    const target = speaker.neighbour();
+    speaker.settle();
+    target.messages = 0;
+    say(source, 1, ...prefixes(2000));
+    while (speaker.rib.process(200));
+    target.read();
+    expect([target.routes.size, target.messages]).toEqual([2000, 2]);
   });
 
   it('fills extended messages where both sides have them', () => {
@@ -204,7 +219,7 @@ describe('changes that wait', () => {
   });
 
   it('collapse while nobody reads: nothing is encoded, and memory does not grow', () => {
-    const speaker = new Speaker({ limits: { ahead: 2000, slow: 10_000 } });
+    const speaker = new Speaker({ limits: { ahead: 2000, slow: 10_000, batch: 10 } });
     const source = speaker.neighbour();
     const a = speaker.neighbour();
     const b = speaker.neighbour();
@@ -230,7 +245,7 @@ describe('changes that wait', () => {
 
 describe('a slow neighbour', () => {
   function slowAndFast() {
-    const speaker = new Speaker({ limits: { ahead: 1000, slow: 3000 } });
+    const speaker = new Speaker({ limits: { ahead: 1000, slow: 3000, batch: 100 } });
     const source = speaker.neighbour();
     const fast = speaker.neighbour();
     const slow = speaker.neighbour();
@@ -330,7 +345,7 @@ describe('a new neighbour', () => {
   });
 
   it('is sent no withdrawal of what it never had', () => {
-    const speaker = new Speaker();
+    const speaker = new Speaker({ limits: SMALL });
     const source = speaker.neighbour();
     say(source, 1, ...prefixes(300));
     speaker.settle();
@@ -354,7 +369,7 @@ describe('a new neighbour', () => {
   });
 
   it('gets an End-of-RIB although the table never stops changing', () => {
-    const speaker = new Speaker();
+    const speaker = new Speaker({ limits: SMALL });
     const source = speaker.neighbour();
     say(source, 1, ...prefixes(100));
     speaker.settle();
@@ -403,7 +418,7 @@ describe('a refresh', () => {
   });
 
   it('asked for twice at once has one pair of markers and repeats everything after the second', () => {
-    const speaker = new Speaker();
+    const speaker = new Speaker({ limits: SMALL });
     const source = speaker.neighbour();
     const asks = speaker.neighbour({ enhancedRefresh: true });
     say(source, 1, ...prefixes(100));
