@@ -279,13 +279,13 @@ describe('routes of the speaker in the kernel', () => {
     ['2001:db8::1/128', 'an address of this host'],
     ['192.0.2.0/28', 'a subnet of this host'],
     ['2001:db8:1::/64', 'a subnet of this host'],
-    ['0.0.0.0/0', undefined],
-    ['::/0', undefined],
-    ['10.244.0.0/16', undefined],
-    ['10.244.2.0/24', undefined],
-    ['192.0.2.0/24', undefined],
-    ['192.0.2.2/32', undefined],
-    ['2001:db8:f:2::/64', undefined],
+    ['0.0.0.0/0', 'nothing wrong with it'],
+    ['::/0', 'nothing wrong with it'],
+    ['10.244.0.0/16', 'nothing wrong with it'],
+    ['10.244.2.0/24', 'nothing wrong with it'],
+    ['192.0.2.0/24', 'nothing wrong with it'],
+    ['192.0.2.2/32', 'nothing wrong with it'],
+    ['2001:db8:f:2::/64', 'nothing wrong with it'],
   ])('a neighbour that announces %s: %s', (prefix, expected) => {
     const { guard } = start();
     guard.setOwn([
@@ -294,7 +294,6 @@ describe('routes of the speaker in the kernel', () => {
     ]);
     const { address, length } = parsePrefix(prefix);
     const found = guard.refuses(address, length);
-    if (expected === undefined) expect(found).toBeUndefined();
-    else expect(found).toContain(expected);
+    expect(found ?? 'nothing wrong with it').toContain(expected);
   });
 });
