@@ -1,5 +1,11 @@
 import { describe, expect, test } from 'vitest';
-import { NLM_F_DUMP_INTR, NLM_F_MULTI, NLMSG_DONE } from '#kernel/netlink/constants.ts';
+import {
+  NLM_F_DUMP_INTR,
+  NLM_F_MULTI,
+  NLMSG_DONE,
+  SO_RCVBUFFORCE,
+  SOL_SOCKET,
+} from '#kernel/netlink/constants.ts';
 import { NetlinkError } from '#kernel/netlink/error.ts';
 import { MessageWriter } from '#kernel/netlink/writer.ts';
 import { RTM_GETROUTE, RTM_NEWROUTE } from '#kernel/rtnetlink/constants.ts';
@@ -11,6 +17,8 @@ import { writeRoute } from '#kernel/rtnetlink/route-message.ts';
 import { RouteTable4 } from '#kernel/rtnetlink/route-table4.ts';
 import { RouteTable6 } from '#kernel/rtnetlink/route-table6.ts';
 import { ipv6RouteGuard, Routes } from '#kernel/rtnetlink/routes.ts';
+import { Rtnetlink } from '#kernel/rtnetlink/rtnetlink.ts';
+import { setsockopt } from '#kernel/sys/libc.ts';
 import { waitFor } from '#test/helpers/wait.ts';
 import { FakeKernel, message } from './fake-kernel.ts';
 import { World } from './world.ts';
@@ -86,6 +94,80 @@ describe('a dump', () => {
     using kernel = new FakeKernel();
     kernel.answer(message(NLMSG_DONE, NLM_F_MULTI, 1, new Uint8Array(new Int32Array([-22]).buffer)));
     expect(() => new Routes(kernel.socket).list({ family: 4 })).toThrow(NetlinkError);
+  });
+});
+
+describe('a dump of IPv6 routes', () => {
+  /** Enough that a dump takes many reads, and a second socket that changes the table between two of them. */
+  function furnish(world: World): Rtnetlink {
+    const sets = new NextHopSets();
+    const table = new RouteTable6({ sets, table: 254, protocol: 80, metric: 32 });
+    const batch = new RouteBatch(world.rt.socket);
+    const id = sets.intern(6, { type: 'blackhole' });
+    for (let i = 0; i < 2000; i++) {
+      table.set(0x20010db8, i, 0, 0, 64, id);
+      batch.add(table, table.slot(0x20010db8, i, 0, 0, 64));
+    }
+    expect(batch.finish()).toEqual([]);
+    return Rtnetlink.open(world.inside);
+  }
+
+  /** Reads the table, with `disturb` called in the midst of each try. */
+  function read(world: World, disturb: (attempt: number) => void): { whole: boolean; tries: number } {
+    let tries = 1;
+    let messages = 0;
+    const whole = world.rt.socket.dump(
+      'routes',
+      RTM_GETROUTE,
+      (writer) => {
+        writer.bytes[writer.fixed(12)] = 10;
+        writer.u32(15, 254);
+      },
+      {
+        restart: () => {
+          tries++;
+          messages = 0;
+        },
+        message: () => {
+          if (++messages === 500) disturb(tries);
+        },
+      },
+      ipv6RouteGuard(254),
+    );
+    return { whole, tries };
+  }
+
+  test('is begun again when the table changes the while, and given up after ten', () => {
+    using world = new World();
+    using other = furnish(world);
+    const spec = { destination: '2001:db8:1::/64', protocol: 81, type: 'blackhole' } as const;
+    expect(read(world, () => {})).toEqual({ whole: true, tries: 1 });
+    expect(read(world, (attempt) => attempt < 3 && other.routes.replace(spec))).toEqual({
+      whole: true,
+      tries: 3,
+    });
+    expect(read(world, () => other.routes.replace(spec))).toEqual({ whole: false, tries: 10 });
+    // Nothing of it is left for the next request to trip over.
+    expect(world.rt.routes.list({ protocol: 81 })).toHaveLength(1);
+    expect(world.rt.links.get('v0')!.name).toBe('v0');
+  });
+
+  test('does not mind what happens in other tables', () => {
+    using world = new World();
+    using other = furnish(world);
+    const spec = { destination: '2001:db8:1::/64', protocol: 81, type: 'blackhole', table: 300 } as const;
+    expect(read(world, () => other.routes.replace(spec))).toEqual({ whole: true, tries: 1 });
+  });
+
+  test('that drowns in changes is begun again', () => {
+    using world = new World();
+    using other = furnish(world);
+    const spec = { destination: '2001:db8:1::/64', protocol: 81, type: 'blackhole' } as const;
+    setsockopt(world.rt.socket.fd, SOL_SOCKET, SO_RCVBUFFORCE, 40_000);
+    const flood = (attempt: number) => {
+      for (let i = 0; attempt < 2 && i < 500; i++) other.routes.replace(spec);
+    };
+    expect(read(world, flood)).toEqual({ whole: true, tries: 2 });
   });
 });
 

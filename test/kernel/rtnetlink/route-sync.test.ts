@@ -20,6 +20,7 @@ function paths(family: 4 | 6, link: number): RoutePathSpec[] {
   const three = [{ ...hop(3), weight: 7 }, hop(9), { gateway: stranger, link, onlink: true }];
   return [
     { nextHops: [hop(2)] },
+    { nextHops: [{ ...hop(2), onlink: true }] },
     { nextHops: [hop(3)], mtu: 1400 },
     { nextHops: [{ link }] },
     { nextHops: [hop(2), hop(3)] },
@@ -251,6 +252,25 @@ for (const family of [4, 6] as const) {
       const table = newTable(new NextHopSets(), 777);
       expect(readRoutes(world.rt.socket, table)).toBe(true);
       expect(table.size).toBe(0);
+    });
+
+    test('with a DSCP byte, a source prefix or another metric are told as others', () => {
+      using world = new World();
+      const table = newTable(new NextHopSets());
+      const base = { destination: PREFIXES[family][1], protocol: 80, type: 'blackhole' } as const;
+      const special =
+        family === 4
+          ? { tos: 16 }
+          : { from: 'fd00::/16', type: 'unicast' as const, nextHops: [{ link: world.v0 }] };
+      const there = [
+        world.rt.routes.add({ ...base, metric: 32, ...special }),
+        world.rt.routes.add({ ...base, metric: 33 }),
+      ];
+      world.rt.routes.add({ ...base, metric: 32, protocol: 99 });
+      const others: Route[] = [];
+      readRoutes(world.rt.socket, table, (route) => others.push(route));
+      expect(table.size).toBe(0);
+      expect(sorted(others)).toEqual(sorted(there));
     });
 
     test('that somebody put behind one of ours by `ip route append` are told as others', () => {
