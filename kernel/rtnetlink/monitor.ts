@@ -5,6 +5,8 @@ import type { NetworkNamespace } from '../sys/namespace.ts';
 import { type Address, readAddress } from './address.ts';
 import {
   AF_BRIDGE,
+  AF_INET,
+  IFADDRMSG,
   IFF_UP,
   IFINFOMSG,
   RTM_DELADDR,
@@ -45,14 +47,15 @@ export interface RtnetlinkHandlers {
   readonly address?: (change: Change<Address>) => void;
   /**
    * A `removed` IPv6 route may be one next hop of several, with the others still there. Of an IPv4 route that goes because
-   * its interface goes down nothing is told at all: see `flushed`.
+   * its interface goes down, or loses its last IPv4 address, nothing is told at all: see `flushed`.
    */
   readonly route?: (change: Change<Route>) => void;
   /** Each route message as it is, in the place of `route`: for a RouteReader, which needs no object for each. */
   readonly routeMessage?: (message: Message) => void;
   /**
-   * The interface of this index went down. The kernel removed its IPv4 routes without a word; an IPv4 route with further
-   * next hops stays, with this one unused until the interface is up again.
+   * The interface of this index went down, or lost an IPv4 address. With the last one, as when it goes down, the kernel
+   * removes its IPv4 routes without a word; an IPv4 route with further next hops stays, with this one unused until the
+   * interface is up again.
    */
   readonly flushed?: (link: number) => void;
   readonly neighbour?: (change: Change<Neighbour>) => void;
@@ -121,7 +124,8 @@ export class RtnetlinkMonitor implements Disposable {
 function groupsOf(handlers: RtnetlinkHandlers): number[] {
   const groups: number[] = [];
   if (handlers.link ?? handlers.flushed) groups.push(RTNLGRP_LINK);
-  if (handlers.address) groups.push(RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV6_IFADDR);
+  if (handlers.address ?? handlers.flushed) groups.push(RTNLGRP_IPV4_IFADDR);
+  if (handlers.address) groups.push(RTNLGRP_IPV6_IFADDR);
   if (handlers.route ?? handlers.routeMessage) groups.push(RTNLGRP_IPV4_ROUTE, RTNLGRP_IPV6_ROUTE);
   if (handlers.neighbour) groups.push(RTNLGRP_NEIGH);
   if (handlers.rule) groups.push(RTNLGRP_IPV4_RULE, RTNLGRP_IPV6_RULE);
@@ -138,6 +142,8 @@ function dispatch(message: Message, handlers: RtnetlinkHandlers): void {
       break;
     case RTM_NEWADDR:
     case RTM_DELADDR:
+      if (handlers.flushed && lostAddress(message))
+        handlers.flushed(message.view.getInt32(message.start + 4, true));
       tell(message, RTM_DELADDR, readAddress, handlers.address, handlers.error);
       break;
     case RTM_NEWROUTE:
@@ -181,4 +187,10 @@ function wentDown(message: Message): boolean {
   const change = view.getUint32(start + 12, true);
   // All bits: a new or deleted interface.
   return change !== 0xffffffff && (change & IFF_UP) !== 0 && (view.getUint32(start + 8, true) & IFF_UP) === 0;
+}
+
+/** Whether an interface lost an IPv4 address. Which was the last, the message does not tell. */
+function lostAddress(message: Message): boolean {
+  const { type, bytes, start, end } = message;
+  return type === RTM_DELADDR && end - start >= IFADDRMSG && bytes[start] === AF_INET;
 }

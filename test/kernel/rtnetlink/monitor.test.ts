@@ -179,6 +179,30 @@ describe('a monitor', () => {
     expect(flushed).toEqual([link, w0]);
   });
 
+  test('says which link lost an IPv4 address: with the last one go its IPv4 routes, of which the kernel says nothing', async () => {
+    using world = new World();
+    const routes = recorder<import('#kernel/rtnetlink/route.ts').Route>();
+    const flushed: number[] = [];
+    watch(world, { route: routes.handler, flushed: (link) => flushed.push(link) });
+    const link = world.v0;
+    const nextHops = [{ gateway: '10.0.0.2', link }];
+    world.rt.routes.add({ destination: '20.0.0.0/8', protocol: 80, nextHops });
+    const addresses = world.rt.addresses.list({ family: 4, link });
+    for (const { address, length } of addresses) world.rt.addresses.delete({ link, address, length });
+    await waitFor(() => flushed.length === addresses.length, { what: 'flushed' });
+    expect(new Set(flushed)).toEqual(new Set([link]));
+    expect(world.rt.routes.list({ protocol: 80 })).toEqual([]);
+    expect(routes.seen.filter((c) => c.kind === 'removed' && c.value.destination === '20.0.0.0/8')).toEqual(
+      [],
+    );
+    // An IPv6 address takes no IPv4 routes along.
+    world.rt.addresses.add({ link, address: 'fd99::1', length: 64 });
+    world.rt.addresses.delete({ link, address: 'fd99::1', length: 64 });
+    world.rt.links.set('v0', { up: false });
+    await waitFor(() => flushed.length > addresses.length, { what: 'flushed' });
+    expect(flushed.length).toBe(addresses.length + 1);
+  });
+
   test('that can not keep up says so, and a list after that has everything', async () => {
     using world = new World();
     const sets = new NextHopSets();
