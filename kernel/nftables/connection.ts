@@ -35,7 +35,10 @@ export interface CommitOptions {
 }
 
 export interface CommitResult {
-  /** The ruleset's generation afterwards. */
+  /**
+   * The generation that the transaction made, or that of the ruleset when it changed nothing. A transaction that is based
+   * on it sees what anybody else did since.
+   */
   readonly generation: number;
   /** With `handles`: the handle of the rule that an operation made, by the operation's position. */
   readonly handles: ReadonlyMap<number, number>;
@@ -77,16 +80,13 @@ export class Nftables implements Disposable {
    */
   generation(): number {
     let generation: number | undefined;
-    const attributes = new Attributes(GEN_ID);
     this.#socket.request(
       'ruleset generation',
       NFT_MSG_GETGEN,
       0,
       (writer) => putHeader(writer, 0),
       (message) => {
-        if (message.type !== NFT_MSG_NEWGEN) return;
-        attributes.parse(message.bytes, message.view, message.start + NFGENMSG, message.end);
-        generation = attributes.be32(GEN_ID);
+        if (message.type === NFT_MSG_NEWGEN) generation = takeGeneration(message);
       },
     );
     if (generation === undefined) {
@@ -100,6 +100,7 @@ export class Nftables implements Disposable {
    *
    * @throws GenerationMovedError when `options.generation` is not the ruleset's
    * @throws TransactionError when the kernel refuses
+   * @throws NetlinkError with ENOBUFS when answers were lost, and with them whether it is in force
    * @throws InvalidObjectError, IntervalConflictError before anything is sent
    */
   commit(transaction: Transaction, options: CommitOptions = {}): CommitResult {
@@ -107,19 +108,22 @@ export class Nftables implements Disposable {
     if (transaction.length === 0) return { generation: this.generation(), handles };
     const encoded = encodeTransaction(
       transaction,
-      { generation: options.generation, echo: options.handles ?? false },
+      { generation: options.generation, echo: options.handles ?? false, tellGeneration: true },
       this.#writer,
     );
     encoded.number(this.#socket.takeSequence(encoded.messages));
     this.#makeRoom(encoded, options);
+    let generation: number | undefined;
     const failures = this.#exchange(transaction, encoded, options, (message, at) => {
-      const index = encoded.operationOf(at);
+      if (message.type === NFT_MSG_NEWGEN) generation = takeGeneration(message);
+      const index = options.handles ? encoded.operationOf(at) : undefined;
       if (message.type === NFT_MSG_NEWRULE && index !== undefined)
         handles.set(index, takeRule(message).handle);
     });
     if (failures.length > 0) throw new TransactionError(failures[0]!.error, failures);
     if (this.#writer.bytes.length > KEEP_BYTES) this.#writer = new MessageWriter(1 << 16);
-    return { generation: this.generation(), handles };
+    // What changed nothing makes no generation.
+    return { generation: generation ?? options.generation ?? this.generation(), handles };
   }
 
   /**
@@ -205,4 +209,10 @@ export class Nftables implements Disposable {
     );
     return failures;
   }
+}
+
+function takeGeneration(message: Message): number {
+  const attributes = new Attributes(GEN_ID);
+  attributes.parse(message.bytes, message.view, message.start + NFGENMSG, message.end);
+  return attributes.be32(GEN_ID);
 }

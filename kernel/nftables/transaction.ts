@@ -33,6 +33,8 @@ export interface EncodeOptions {
   readonly generation?: number | undefined;
   /** Have the kernel tell the handles of the rules that it makes. */
   readonly echo?: boolean;
+  /** Have the kernel tell the generation that the transaction makes. */
+  readonly tellGeneration?: boolean;
 }
 
 /**
@@ -298,7 +300,9 @@ class Encoder implements SetNames {
     const sequence = this.#starts.length;
     this.#operations.push(operation);
     this.#starts.push(writer.length);
-    writer.begin(type, NLM_F_REQUEST | flags, sequence);
+    // The kernel goes by the message that follows BATCH_BEGIN (nf_tables_gen_notify), and echoes what that did as well.
+    const echo = sequence === 1 && this.#options.tellGeneration ? NLM_F_ECHO : 0;
+    writer.begin(type, NLM_F_REQUEST | echo | flags, sequence);
   }
 }
 

@@ -1,4 +1,5 @@
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import { NetlinkSocket } from '#kernel/netlink/socket.ts';
 import { Nftables } from '#kernel/nftables/connection.ts';
 import {
   GenerationMovedError,
@@ -214,6 +215,16 @@ describe('the generation', () => {
     expect(nftables.commit([]).generation).toBe(before);
     expect(nftables.commit([addTable]).generation).toBe(before + 1);
     expect(nftables.generation()).toBe(before + 1);
+  });
+
+  test("that is told is the transaction's own, although somebody else commits before anything else can be asked", () => {
+    const { generation } = nftables.commit([addTable]);
+    // What is asked for after a transaction may be another's.
+    using asked = vi.spyOn(NetlinkSocket.prototype, 'request');
+    expect(nftables.commit([addChain('a')]).generation).toBe(generation + 1);
+    expect(nftables.commit([addSet(hosts), add(hosts, addresses(5000))]).generation).toBe(generation + 2);
+    expect(nftables.commit([{ op: 'flush set', table: t, set: 'hosts' }]).generation).toBe(generation + 3);
+    expect(asked).not.toHaveBeenCalled();
   });
 
   test('that a transaction is based on is checked: it is refused once somebody else has committed', () => {
