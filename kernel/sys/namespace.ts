@@ -153,8 +153,12 @@ function away<T>(action: string, namespace: string, work: () => T): T {
     try {
       setns(home, CLONE_NEWNET);
     } catch (error) {
-      fs.writeSync(2, `margay: this thread can not leave network namespace ${namespace}: ${error}\n`);
-      abort();
+      try {
+        fs.writeSync(2, `margay: this thread can not leave network namespace ${namespace}: ${error}\n`);
+      } finally {
+        // Also when nobody reads standard error any more.
+        abort();
+      }
     }
     close(home);
   }

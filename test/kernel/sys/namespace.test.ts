@@ -242,6 +242,21 @@ describe('a network namespace', () => {
     expect(here()).toBe(home);
   });
 
+  test('that can not be left ends the process also when nobody reads its standard error', async () => {
+    const child = spawn(process.execPath, [new URL('./stranded.ts', import.meta.url).pathname, 'main'], {
+      stdio: ['ignore', 'pipe', 'pipe'],
+      timeout: 10_000,
+      killSignal: 'SIGKILL',
+    });
+    child.stderr.destroy();
+    let out = '';
+    child.stdout.on('data', (text) => {
+      out += text;
+    });
+    expect(await once(child, 'close')).toEqual([null, 'SIGABRT']);
+    expect(out).toBe('inside\n');
+  });
+
   for (const where of ['main', 'worker'] as const) {
     test(`that can not be left ends the process loudly (${where} thread)`, async () => {
       const child = spawn(process.execPath, [new URL('./stranded.ts', import.meta.url).pathname, where], {
