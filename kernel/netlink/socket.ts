@@ -1,5 +1,15 @@
 import { SyscallError } from '../sys/errno.ts';
-import { bind, close, getsockname, getsockoptInt, recv, send, setsockopt, socket } from '../sys/libc.ts';
+import {
+  bind,
+  close,
+  connect,
+  getsockname,
+  getsockoptInt,
+  recv,
+  send,
+  setsockopt,
+  socket,
+} from '../sys/libc.ts';
 import type { NetworkNamespace } from '../sys/namespace.ts';
 import {
   AF_NETLINK,
@@ -450,7 +460,11 @@ export function openNetlink(protocol: number, receiveBytes: number): number {
     setsockopt(fd, SOL_SOCKET, SO_SNDBUFFORCE, 1 << 20);
     // Answers are there when send returns; the timeout turns a kernel that breaks this into an error, not a hang.
     setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, timeval(10));
-    bind(fd, new Uint8Array([AF_NETLINK, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]));
+    // struct sockaddr_nl: any port for us, the kernel for the other end. Connected, the kernel lets no other process of the
+    // namespace send to the socket, which could answer in its stead.
+    const anyPort = new Uint8Array([AF_NETLINK, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
+    bind(fd, anyPort);
+    connect(fd, anyPort);
   } catch (error) {
     close(fd);
     throw error;

@@ -21,7 +21,7 @@ import { Attributes } from '#kernel/netlink/reader.ts';
 import { NetlinkSocket } from '#kernel/netlink/socket.ts';
 import { MessageWriter } from '#kernel/netlink/writer.ts';
 import { errno, errnoName, SyscallError } from '#kernel/sys/errno.ts';
-import { close, recv, send, setsockopt } from '#kernel/sys/libc.ts';
+import { close, connect, socket as openSocket, recv, send, setsockopt } from '#kernel/sys/libc.ts';
 import { NetworkNamespace } from '#kernel/sys/namespace.ts';
 import { createNetns, type Netns } from '#test/helpers/netns.ts';
 
@@ -78,6 +78,28 @@ describe('a netlink socket and the kernel', () => {
     other.close();
     inside.close();
     ns.remove();
+  });
+
+  test('takes answers from the kernel alone, not from others in its namespace', () => {
+    const fake = new MessageWriter();
+    fake.begin(NLMSG_ERROR, 0, 1); // An acknowledgement of the first request that a socket makes.
+    fake.fixed(20);
+    fake.end();
+    using victim = NetlinkSocket.open(NETLINK_ROUTE, inside);
+    const to = new Uint8Array(12); // struct sockaddr_nl
+    to[0] = 16;
+    new DataView(to.buffer).setUint32(4, victim.port, true);
+    const stranger = inside.run(() => openSocket(16, 3, NETLINK_ROUTE));
+    try {
+      connect(stranger, to);
+      expect(() => send(stranger, fake.bytes, fake.length, 0)).toThrow('ECONNREFUSED');
+    } finally {
+      close(stranger);
+    }
+    const gone = errorOf(() =>
+      victim.request('delete a link', 17, 0, (w) => w.view.setInt32(w.fixed(16) + 4, 999, true)),
+    );
+    expect(gone.code).toBe('ENODEV');
   });
 
   let added = 2000;
