@@ -10,7 +10,8 @@ const textEncoder = new TextEncoder();
  * Writes netlink messages one behind another into one growing buffer (linux/netlink.h: 16-byte header, then the
  * family's fixed header, then attributes, each padded to 4 bytes).
  *
- * Numbers are in host order unless the method's name says `be`. A message is opened by `begin`, filled, and closed by
+ * Numbers are in host order unless the method's name says `be`, and one that does not fit is a RangeError; with 32 bits
+ * both those with and those without a sign do. A message is opened by `begin`, filled, and closed by
  * `end`; `reset` starts over in the same memory.
  */
 export class MessageWriter {
@@ -75,37 +76,44 @@ export class MessageWriter {
   }
 
   u8(type: number, value: number): void {
+    if (!(value >= 0 && value <= 0xff)) throw misfit(type, value, '0 to 255');
     const at = this.#header(type, 1);
     this.view.setUint32(at, value & 0xff, true);
   }
 
   u16(type: number, value: number): void {
+    if (!(value >= 0 && value <= 0xffff)) throw misfit(type, value, '0 to 65535');
     const at = this.#header(type, 2);
     this.view.setUint32(at, value & 0xffff, true);
   }
 
   be16(type: number, value: number): void {
+    if (!(value >= 0 && value <= 0xffff)) throw misfit(type, value, '0 to 65535');
     const at = this.#header(type, 2);
     this.view.setUint32(at, 0, true);
     this.view.setUint16(at, value);
   }
 
   u32(type: number, value: number): void {
+    if (!(value >= -0x80000000 && value <= 0xffffffff)) throw misfit(type, value, '32 bits');
     const at = this.#header(type, 4);
     this.view.setUint32(at, value, true);
   }
 
   be32(type: number, value: number): void {
+    if (!(value >= -0x80000000 && value <= 0xffffffff)) throw misfit(type, value, '32 bits');
     const at = this.#header(type, 4);
     this.view.setUint32(at, value);
   }
 
   u64(type: number, value: bigint): void {
+    if (value < 0n || value > 0xffffffffffffffffn) throw misfit(type, value, '0 to 2^64-1');
     const at = this.#header(type, 8);
     this.view.setBigUint64(at, value, true);
   }
 
   be64(type: number, value: bigint): void {
+    if (value < 0n || value > 0xffffffffffffffffn) throw misfit(type, value, '0 to 2^64-1');
     const at = this.#header(type, 8);
     this.view.setBigUint64(at, value);
   }
@@ -124,8 +132,9 @@ export class MessageWriter {
     for (let i = at + size; i < this.length; i++) to[i] = 0;
   }
 
-  /** A string with its terminating zero. */
+  /** A string with its terminating zero. @throws RangeError for one with a zero inside: the kernel would stop there */
   string(type: number, value: string): void {
+    if (value.includes('\0')) throw misfit(type, JSON.stringify(value), 'a text without a zero');
     const start = this.length;
     const size = value.length;
     const at = this.#header(type, size + 1);
@@ -185,4 +194,8 @@ export class MessageWriter {
     this.length = at + 4 + padded;
     return at + 4;
   }
+}
+
+function misfit(type: number, value: unknown, expected: string): RangeError {
+  return new RangeError(`netlink attribute ${type}: found ${value}, expected ${expected}`);
 }

@@ -5,7 +5,7 @@ import { NetlinkError } from '#kernel/netlink/error.ts';
 import { NetlinkMonitor } from '#kernel/netlink/monitor.ts';
 import { Attributes } from '#kernel/netlink/reader.ts';
 import { NetlinkSocket } from '#kernel/netlink/socket.ts';
-import type { MessageWriter } from '#kernel/netlink/writer.ts';
+import { MessageWriter } from '#kernel/netlink/writer.ts';
 import { NetworkNamespace } from '#kernel/sys/namespace.ts';
 import { createNetns, type Netns } from '#test/helpers/netns.ts';
 
@@ -24,6 +24,30 @@ function blackhole(writer: MessageWriter, address: number, length: number): void
   writer.bytes[at + 7] = 6;
   writer.be32(1, address);
 }
+
+describe('a message writer', () => {
+  test('refuses numbers that do not fit, and texts at whose zero the kernel would stop', () => {
+    const writer = new MessageWriter();
+    const misfits: (() => void)[] = [
+      () => writer.u8(1, 256),
+      () => writer.u8(1, -1),
+      () => writer.u16(1, 65536),
+      () => writer.be16(1, 70_000),
+      () => writer.u32(1, 2 ** 32),
+      () => writer.be32(1, Number.NaN),
+      () => writer.be32(1, -(2 ** 31) - 1),
+      () => writer.u64(1, -1n),
+      () => writer.be64(1, 2n ** 64n),
+      () => writer.string(1, 'a\0b'),
+    ];
+    for (const misfit of misfits) expect(misfit).toThrow(RangeError);
+    expect(writer.length).toBe(0);
+    writer.be16(1, 65535);
+    writer.be32(1, -300);
+    writer.be32(1, 2 ** 32 - 1);
+    expect(writer.length).toBe(24);
+  });
+});
 
 describe('netlink socket', () => {
   let ns: Netns;

@@ -224,6 +224,9 @@ describe('the connection tracking table', () => {
     expect(bad({ source: '::1' })).toThrow('address ::1 in an IPv4 flow');
     expect(bad({}, { state: 'OPEN' })).toThrow('state "OPEN" of protocol 6: there is none');
     expect(bad({}, { labels: [128] })).toThrow('conntrack label 128');
+    expect(bad({ sourcePort: 70_000 })).toThrow('found 70000, expected 0 to 65535');
+    expect(bad({}, { zone: 65_539 })).toThrow('found 65539');
+    expect(bad({}, { timeout: Number.NaN })).toThrow('found NaN');
     expect(conntrack.count().entries).toBe(0);
     // In a batch those before and after are not touched by it.
     const changes = conntrack.changes();

@@ -183,6 +183,15 @@ describe('what has no place in a message', () => {
   test.each([
     ['a comment of more than 127 bytes', { ...addTable, table: { ...t, comment: 'x'.repeat(128) } }],
     ['a key that is no hexadecimal text', add(hosts, [{ key: '10.0.0.1' }])],
+    ['a name with a zero in it, at which the kernel would stop', addChain('c\0d')],
+    [
+      'a priority that is no 32-bit number',
+      {
+        op: 'add chain',
+        table: t,
+        chain: { name: 'c', base: { type: 'filter', hook: 'input', priority: 2 ** 33 } },
+      },
+    ],
     ['a data type that does not exist', addSet({ name: 's', key: ['ipv5_addr' as 'ipv4_addr'] })],
     [
       'a register that does not exist',
