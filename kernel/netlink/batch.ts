@@ -121,7 +121,19 @@ export class Batch {
       };
       const index = firstIndex + position;
       const located = locateRefusal(refusal, this.#socket.protocol, view, at);
-      this.#failures.push({ index, error: new NetlinkError(this.#describe(index, message), located) });
+      const error = withoutStack(() => new NetlinkError(this.#describe(index, message), located));
+      this.#failures.push({ index, error });
     });
+  }
+}
+
+/** A link that goes down refuses each of a million routes: where that was found is the same for all, and dear. */
+function withoutStack(make: () => NetlinkError): NetlinkError {
+  const limit = Error.stackTraceLimit;
+  Error.stackTraceLimit = 0;
+  try {
+    return make();
+  } finally {
+    Error.stackTraceLimit = limit;
   }
 }
