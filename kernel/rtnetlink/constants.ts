@@ -55,6 +55,9 @@ export const VETH_INFO_PEER = 1;
 /** Leaves out the IPv6 counters; those of the interface come all the same. */
 export const RTEXT_FILTER_SKIP_STATS = 1 << 3;
 
+/** Bytes of an interface's name, the terminating zero included. */
+export const IFNAMSIZ = 16;
+
 export const IFF_UP = 1 << 0;
 export const IFF_LOOPBACK = 1 << 3;
 export const IFF_LOWER_UP = 1 << 16;

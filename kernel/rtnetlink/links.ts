@@ -11,6 +11,7 @@ import {
   IFINFOMSG,
   IFLA_ADDRESS,
   IFLA_AF_SPEC,
+  IFLA_ALT_IFNAME,
   IFLA_EXT_MASK,
   IFLA_GROUP,
   IFLA_IFALIAS,
@@ -23,6 +24,7 @@ import {
   IFLA_MTU,
   IFLA_NET_NS_FD,
   IFLA_TXQLEN,
+  IFNAMSIZ,
   RTEXT_FILTER_SKIP_STATS,
   RTM_DELLINK,
   RTM_GETLINK,
@@ -273,7 +275,8 @@ function header(writer: MessageWriter, ref: LinkRef, flags: number, change: numb
     checkInteger('link', 'index', ref, 1, 0x7fffffff);
     writer.view.setInt32(at + 4, ref, true);
   } else {
-    writer.string(IFLA_IFNAME, ref);
+    // What is longer than a name of an interface can be is an alternative one.
+    writer.string(Buffer.byteLength(ref) < IFNAMSIZ ? IFLA_IFNAME : IFLA_ALT_IFNAME, ref);
   }
 }
 

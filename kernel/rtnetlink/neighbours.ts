@@ -70,7 +70,7 @@ export class Neighbours {
         },
         readNeighbour,
       );
-      found.push(...entries);
+      for (const entry of entries) found.push(entry);
     }
     return found;
   }

@@ -196,6 +196,14 @@ describe('a link', () => {
     two.host.exec('ip', ['link', 'property', 'add', 'dev', 'lo', 'altname', 'a-name-longer-than-15-bytes']);
     two.host.exec('ip', ['link', 'property', 'add', 'dev', 'lo', 'altname', 'second']);
     expect(two.rt.links.list()[0]!.alternativeNames).toEqual(['a-name-longer-than-15-bytes', 'second']);
+    const { links } = two.rt;
+    for (const name of ['lo', 'a-name-longer-than-15-bytes', 'second']) {
+      expect(links.get(name)?.name).toBe('lo');
+      expect(links.indexOf(name)).toBe(1);
+    }
+    links.set('a-name-longer-than-15-bytes', { alias: 'by a long name' });
+    expect(links.get('lo')?.alias).toBe('by a long name');
+    expect(links.get('another-name-longer-than-15-bytes')).toBeUndefined();
   });
 
   test('with a value that can not be is refused before anything is sent', () => {
