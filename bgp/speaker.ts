@@ -228,6 +228,7 @@ export class Speaker implements SessionHandler {
     const local: Address = session.localAddress ?? { family: 4, bytes: new Uint8Array(4) };
     const own = ownAddresses(this.#options.addresses(), local, peer.address);
     this.rib.peerUp(record.index, peerSession(session, own));
+    this.#warnOfMissingPolicy(peer, session);
     this.#slices.wake();
   }
 
@@ -285,6 +286,20 @@ export class Speaker implements SessionHandler {
   }
 
   // Parts of that
+
+  /** RFC 8212: nothing passes to or from an external neighbour without a policy. Most often one was forgotten. */
+  #warnOfMissingPolicy(peer: Peer, { negotiated }: Session): void {
+    if (!negotiated.external) return;
+    for (const { family, import: imports, export: exports } of peer.config.families) {
+      if (!negotiated.families.includes(family)) continue;
+      const missing = [imports ? '' : 'import', exports ? '' : 'export'].filter((each) => each !== '');
+      if (missing.length === 0) continue;
+      this.#options.log.warn(
+        { neighbor: peer.name, family: familyName(family), missing },
+        'an external neighbour without a policy: no routes pass in that direction (RFC 8212)',
+      );
+    }
+  }
 
   #look(peer: Peer, { errors, notification, prefixes }: UpdateResult): Fault | undefined {
     if (errors.length > 0) {

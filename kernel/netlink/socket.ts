@@ -456,8 +456,8 @@ export function openNetlink(protocol: number, receiveBytes: number): number {
     setsockopt(fd, SOL_NETLINK, NETLINK_EXT_ACK, 1);
     setsockopt(fd, SOL_NETLINK, NETLINK_CAP_ACK, 1);
     if (protocol === NETLINK_ROUTE) setsockopt(fd, SOL_NETLINK, NETLINK_GET_STRICT_CHK, 1);
-    setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, receiveBytes);
-    setsockopt(fd, SOL_SOCKET, SO_SNDBUFFORCE, 1 << 20);
+    setBuffer(fd, SO_RCVBUFFORCE, SO_RCVBUF, receiveBytes);
+    setBuffer(fd, SO_SNDBUFFORCE, SO_SNDBUF, 1 << 20);
     // Answers are there when send returns; the timeout turns a kernel that breaks this into an error, not a hang.
     setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, timeval(10));
     // struct sockaddr_nl: any port for us, the kernel for the other end. Connected, the kernel lets no other process of the
@@ -471,6 +471,20 @@ export function openNetlink(protocol: number, receiveBytes: number): number {
   }
   return fd;
 }
+
+/** Sets the size of a buffer; without CAP_NET_ADMIN (who only reads needs none) as far as the system's limit allows. */
+function setBuffer(fd: number, force: number, plain: number, bytes: number): void {
+  try {
+    setsockopt(fd, SOL_SOCKET, force, bytes);
+  } catch (error) {
+    if (!(error instanceof SyscallError) || error.code !== 'EPERM') throw error;
+    setsockopt(fd, SOL_SOCKET, plain, bytes);
+  }
+}
+
+/** asm-generic/socket.h. */
+const SO_SNDBUF = 7;
+const SO_RCVBUF = 8;
 
 /** struct timeval of whole seconds. */
 function timeval(seconds: number): Uint8Array {
