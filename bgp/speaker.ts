@@ -85,6 +85,8 @@ export class ReloadError extends Error {
 const PIECE = 256;
 const KERNEL_PIECE = 2048;
 const CONVERGENCE_INTERVAL_MS = 250;
+/** Longest wait for neighbours to take the Cease, in ms: no neighbour keeps the process from ending. */
+const FAREWELL_MS = 5000;
 /** Parts of the configuration that identifiers, sockets and tables are made from at the start. */
 const FIXED = ['routerId', 'as', 'clusterId', 'kernel', 'api'] as const;
 
@@ -192,7 +194,12 @@ export class Speaker implements SessionHandler {
     // From here on nothing of what the neighbours' routes come to reaches the kernel.
     this.#slices.stop();
     for (const feed of this.#kernelFeeds.values()) feed.close();
-    await Promise.all([closed, this.kernel?.close()]);
+    let cancel = (): void => {};
+    const longEnough = new Promise<void>((resolve) => {
+      cancel = this.#options.clock.after(FAREWELL_MS, resolve);
+    });
+    await Promise.all([Promise.race([closed, longEnough]), this.kernel?.close()]);
+    cancel();
   }
 
   /** There may be something for the RIB to do: to be called after what changes it from outside. */
