@@ -104,7 +104,8 @@ class DirectionRenderer {
   lines(): string[] {
     const { addresses, blocks, classes } = this.#program[this.#direction];
     const type = ADDRESS_TYPE[this.#family];
-    const goTo = (id: ClassId) => `goto ${this.#name(id)}`;
+    // A class that says nothing beyond what any peer may do has no chain.
+    const goTo = (id: ClassId) => `goto ${this.#name(classes.has(id) ? id : 'rest')}`;
     const peers = [...addresses]
       .filter(([address]) => familyOf(address) === this.#family)
       .map(([address, id]) => ({ about: '', elements: [`${formatAddress(address)} : ${goTo(id)}`] }));

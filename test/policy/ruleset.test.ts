@@ -127,6 +127,30 @@ describe('nft', () => {
     ns.exec('nft', ['delete', 'table', 'inet', 'margay']);
   });
 
+  test('accepts a class that says nothing beyond what any peer may do', () => {
+    const ruleset = compileRuleset(
+      resources(`
+apiVersion: v1
+kind: Pod
+metadata: { namespace: n0, name: p0 }
+spec:
+  nodeName: n1
+  containers: [{ ports: [{ name: web, containerPort: 1, protocol: TCP }] }]
+status: { phase: Running, podIPs: [{ ip: 10.0.0.1 }, { ip: "fd00::1" }] }
+---
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata: { namespace: n0, name: a }
+spec:
+  podSelector: {}
+  egress: [{ to: [], ports: [{ protocol: TCP, port: 1 }, { port: web }] }]
+  policyTypes: [Egress]
+`),
+      'n1',
+    );
+    ns.exec('nft', ['-c', '-f', '-'], { input: ruleset });
+  });
+
   test('accepts the rulesets of generated clusters', () => {
     fc.assert(
       fc.property(withYaml(anyCluster), (manifests) => {
