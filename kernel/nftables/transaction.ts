@@ -108,8 +108,6 @@ class Encoder implements SetNames {
   /** The table of the rule that is being written, and its own sets. */
   #table: TableRef | undefined;
   readonly #anonymous = new Map<AnonymousSet, { readonly name: string; readonly id: number }>();
-  /** Numbers of those that got elements. */
-  readonly #filled = new Set<number>();
 
   constructor(transaction: Transaction, options: EncodeOptions, writer: MessageWriter) {
     this.#transaction = transaction;
@@ -272,14 +270,14 @@ class Encoder implements SetNames {
   ): void {
     const id = anonymousId ?? this.#ids.get(setKey(table, name));
     const whole = anonymousId !== undefined;
-    let first = type === nft.NFT_MSG_NEWSETELEM && id !== undefined && !this.#filled.has(id);
+    // The kernel takes a second end at zero for the first one.
+    let first = type === nft.NFT_MSG_NEWSETELEM && id !== undefined;
     for (let next = 0; next < elements.length; ) {
       this.#begin(type, flags, table);
       next = putElements(this.#writer, table, name, set, elements, next, { id, whole, first });
       this.#writer.end();
       first = false;
     }
-    if (id !== undefined) this.#filled.add(id);
   }
 
   #begin(type: number, flags: number, table: { readonly family: Family }): void {

@@ -75,6 +75,29 @@ describe('a reader of what the kernel sends', () => {
     for (const message of corpus) read(message);
   });
 
+  test('keeps an expression with a value that it does not know as it came, and reads the others', () => {
+    // NFTA_META_KEY of `meta load mark` becomes one that no kernel has yet.
+    const key = Buffer.from([8, 0, 2, 0, 0, 0, 0, 3]);
+    const { bytes } = corpus.find(
+      ({ type, bytes }) => type === nft.NFT_MSG_NEWRULE && Buffer.from(bytes).includes(key),
+    )!;
+    const changed = Buffer.from(bytes);
+    changed[changed.indexOf(key) + 7] = 200;
+    const view = new DataView(changed.buffer, changed.byteOffset, changed.length);
+    const message = {
+      bytes: changed,
+      view,
+      type: nft.NFT_MSG_NEWRULE,
+      flags: 0,
+      start: 16,
+      end: changed.length,
+    };
+    const [first, ...rest] = takeRule(message).rule.expressions;
+    expect(first).toMatchObject({ kind: 'unknown', name: 'meta', data: expect.stringContaining('000000c8') });
+    expect(rest.length).toBeGreaterThan(0);
+    expect(rest.map((e) => e.kind)).not.toContain('unknown');
+  });
+
   test('gives a value or a DecodeError when bytes are changed', () => {
     const change = fc.tuple(fc.nat(), fc.nat(255));
     fc.assert(

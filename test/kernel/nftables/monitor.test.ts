@@ -1,15 +1,20 @@
 import { describe, expect, test } from 'vitest';
+import type { Message } from '#kernel/netlink/socket.ts';
 import { Nftables } from '#kernel/nftables/connection.ts';
 import { hexNumber } from '#kernel/nftables/hex.ts';
 import type { SetDefinition, TableRef } from '#kernel/nftables/model.ts';
 import {
+  Gatherer,
   NftablesMonitor,
   type NftablesMonitorOptions,
   type RulesetChange,
 } from '#kernel/nftables/monitor.ts';
+import type { Transaction } from '#kernel/nftables/operation.ts';
+import { encodeTransaction } from '#kernel/nftables/transaction.ts';
 import { NetworkNamespace } from '#kernel/sys/namespace.ts';
 import { createNetns, type Netns } from '#test/helpers/netns.ts';
 import { waitFor } from '#test/helpers/wait.ts';
+import { split } from './nft.ts';
 
 const table: TableRef = { family: 'inet', name: 't' };
 const hosts: SetDefinition = { name: 'hosts', key: ['ipv4_addr'] };
@@ -136,3 +141,61 @@ describe('a monitor', () => {
       () => ({ bufferBytes: 1 }),
     ));
 });
+
+test('what came of a transaction before an overflow is not taken for a part of the next one', () => {
+  const told: RulesetChange[] = [];
+  const gatherer = new Gatherer(
+    { change: (c) => told.push(c), overflow: () => {}, error: (e) => expect.unreachable(e.message) },
+    {},
+  );
+  const encoded = (transaction: Transaction) => split(encodeTransaction(transaction)).map(messageOf);
+  const [before] = encoded([{ op: 'add chain', table, chain: { name: 'before' } }]);
+  const [after] = encoded([{ op: 'add chain', table, chain: { name: 'after' } }]);
+  const generation = Uint8Array.of(
+    28,
+    0,
+    0,
+    0,
+    15,
+    10,
+    0,
+    0,
+    0,
+    0,
+    0,
+    0,
+    0,
+    0,
+    0,
+    0,
+    0,
+    0,
+    0,
+    0,
+    8,
+    0,
+    1,
+    0,
+    0,
+    0,
+    0,
+    7,
+  );
+  gatherer.take(before!);
+  gatherer.overflow();
+  gatherer.take(after!);
+  gatherer.take(messageOf(generation));
+  expect(told).toEqual([
+    {
+      generation: 7,
+      own: false,
+      process: { id: 0, name: '' },
+      events: [{ kind: 'set', object: 'chain', table, name: 'after' }],
+    },
+  ]);
+});
+
+function messageOf(bytes: Uint8Array): Message {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+  return { bytes, view, type: view.getUint16(4, true), flags: 0, start: 16, end: bytes.length };
+}

@@ -341,12 +341,25 @@ describe('elements', () => {
     expect(ns.exec('nft', ['list', 'set', 'inet', 't', 'ranges'])).toContain('{ 10.0.0.0/23, 10.0.4.0/24 }');
   });
 
+  test('of a new set may come in several exclusive operations', () => {
+    const exclusive = (text: string): Operation => ({
+      op: 'add elements',
+      table: t,
+      set: ranges,
+      elements: [parseElement(ranges, text)],
+      exclusive: true,
+    });
+    nftables.commit([addTable, addSet(ranges), exclusive('10.0.0.0/24'), exclusive('10.0.2.0/24')]);
+    expect(nftables.elements(t, ranges)).toHaveLength(2);
+  });
+
   test('of a set made and emptied in one transaction come in one', () => {
     nftables.commit([
       addTable,
       addSet(ranges),
-      add(ranges, [parseElement(ranges, '10.0.0.0/24')]),
+      add(ranges, [parseElement(ranges, '0.0.0.0/24'), parseElement(ranges, '10.0.0.0/24')]),
       { op: 'delete elements', table: t, set: ranges, elements: [parseElement(ranges, '10.0.0.0/24')] },
+      { op: 'delete elements', table: t, set: ranges, elements: [parseElement(ranges, '0.0.0.0/24')] },
       add(ranges, [parseElement(ranges, '10.0.1.0/24')]),
     ]);
     expect(nftables.dump(t)!.sets[0]!.elements).toEqual([parseElement(ranges, '10.0.1.0/24')]);
