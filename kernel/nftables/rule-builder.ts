@@ -10,9 +10,8 @@ import type { QuotaExpression } from './expression/quota.ts';
 import { ICMPX, type RejectExpression } from './expression/reject.ts';
 import type { StatefulExpression } from './expression/stateful.ts';
 import { type Field, type Load, MAXSEG, meta, rt } from './field.ts';
-import { type Hex, hexNumber, numberOf, prefixMask, reverseBytes } from './hex.ts';
-import { type Interval, interval, prefixOf } from './interval.ts';
-import { parseData, parseElement, parseInterval, swappable } from './key.ts';
+import { type Hex, hexNumber, numberOf, prefixMask } from './hex.ts';
+import { parseData, parseElement, parseInterval } from './key.ts';
 import {
   ACCEPT,
   type AnonymousSet,
@@ -29,6 +28,7 @@ import {
   type SetShape,
   type Verdict,
 } from './model.ts';
+import { inHostOrder, isNumberRange, operand, wholePrefix, width } from './operand.ts';
 import { type Register, Registers, registerWords } from './register.ts';
 import { parseValue, type Value } from './value.ts';
 
@@ -423,43 +423,11 @@ export class RuleBuilder {
   }
 
   #learn(field: Field, key: Hex): void {
+    // What is known of the connection is not yet known of the packet.
+    if (field.load.kind === 'ct') return;
     if (field.type === 'nf_proto') this.#nfproto = numberOf(key) === 2 ? 'ipv4' : 'ipv6';
-    if (field.type === 'inet_proto' && field.load.kind !== 'ct') this.#l4proto = numberOf(key);
+    if (field.type === 'inet_proto') this.#l4proto = numberOf(key);
   }
-}
-
-/** Bytes of a field. */
-function width(field: Field): number {
-  return field.bytes ?? dataType(field.type).bytes;
-}
-
-/** Whether a field is a number in host order, which does not compare byte by byte. */
-function inHostOrder(field: Field): boolean {
-  if (field.order !== undefined) return field.order === 'host' && width(field) > 1;
-  return swappable(field.type);
-}
-
-/** The bytes of what a field is compared with or set to. */
-function operand(field: Field, value: Value, networkOrder = false): Interval {
-  if (field.bytes === undefined) return parseInterval(field.type, value, networkOrder);
-  const reversed = field.order === 'host' && !networkOrder;
-  const own = (text: Value): Hex => {
-    const hex = hexNumber(Number(text), width(field));
-    return reversed ? reverseBytes(hex) : hex;
-  };
-  if (!isNumberRange(value)) return { key: own(value) };
-  const [from = '', to = ''] = String(value).split('-');
-  return interval(own(from), own(to));
-}
-
-function isNumberRange(value: Value): boolean {
-  return typeof value === 'string' && /^(\d+|0x[\da-f]+)-(\d+|0x[\da-f]+)$/i.test(value);
-}
-
-/** The length of the prefix (of an address, of a name) that an interval is, if it is one. */
-function wholePrefix(field: Field, key: Hex, end: Hex): number | undefined {
-  if (field.type !== 'ipv4_addr' && field.type !== 'ipv6_addr' && field.type !== 'ifname') return undefined;
-  return prefixOf(key, end);
 }
 
 function types(fields: Fields): DataTypeName[] {
