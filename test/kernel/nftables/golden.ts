@@ -4,10 +4,11 @@ import type { Rule, TableRef } from '#kernel/nftables/model.ts';
 import type { Transaction } from '#kernel/nftables/operation.ts';
 import { encodeTransaction } from '#kernel/nftables/transaction.ts';
 import { NetworkNamespace } from '#kernel/sys/namespace.ts';
+import { CommandError, runCommandSync } from '#test/helpers/command.ts';
 import { createNetns } from '#test/helpers/netns.ts';
 import { printExpression } from './libnftnl.ts';
 import { listRules, load, readRules, show, split } from './nft.ts';
-import { CHAIN, type Group } from './rows.ts';
+import { CHAIN, type Group, type Row } from './rows.ts';
 
 const TABLE = 'golden';
 
@@ -44,8 +45,7 @@ export function run(group: Group, rules: readonly Rule[]): Seen {
 
   // First what the rules refer to, so that both batches hold the rules alone and number their own sets alike.
   load(ns, `table ${family} ${TABLE} {\n${group.around}\nchain ${CHAIN} {\n${group.chain}\n}\n}`);
-  const text = group.rows.map((row) => `add rule ${family} ${TABLE} ${CHAIN} ${row.nft}\n`).join('');
-  const { messages } = load(ns, text);
+  const { messages } = load(ns, textOf(group));
   const addRules: Transaction = rules.map((rule) => ({ op: 'add rule', table, rule }));
   const ofNft = {
     theirs: byRule(messages),
@@ -66,6 +66,42 @@ export function run(group: Group, rules: readonly Rule[]): Seen {
   const json = ns.nft('list', 'ruleset');
   ns.exec('nft', ['-f', '-'], { input: `flush ruleset\n${ruleset}` });
   return { ...ofNft, ...ofUs, json, ruleset, reloaded: ns.exec('nft', ['list', 'ruleset']) };
+}
+
+/** The group without the rows that the running kernel was built without, and those rows with what nft says of them. */
+export function supported(group: Group): {
+  readonly group: Group;
+  readonly refused: ReadonlyMap<string, string>;
+} {
+  using ns = createNetns();
+  const refused = new Map<string, string>();
+  const around = `table ${group.family} ${TABLE} {\n${group.around}\nchain ${CHAIN} {\n${group.chain}\n}\n}\n`;
+  const refusal = (rows: readonly Row[]): string | undefined => {
+    try {
+      ns.exec('nft', ['-f', '-'], { input: `flush ruleset\n${around}${textOf({ ...group, rows })}` });
+      return undefined;
+    } catch (error) {
+      if (!(error instanceof CommandError)) throw error;
+      return error.stderr.split('\n')[0]!;
+    }
+  };
+  if (refusal(group.rows) !== undefined) {
+    for (const row of group.rows) {
+      const reason = refusal([row]);
+      if (reason !== undefined) refused.set(row.nft, reason);
+    }
+  }
+  return { group: { ...group, rows: group.rows.filter((row) => !refused.has(row.nft)) }, refused };
+}
+
+/** Why nft's bytes and texts can not be compared here; undefined when they can. */
+export function otherNft(): string | undefined {
+  const version = /v(\S+)/.exec(runCommandSync('nft', ['--version']))?.[1];
+  return version === '1.0.6' ? undefined : `bytes and texts are those of nft 1.0.6, found ${version}`;
+}
+
+function textOf({ family, rows }: Group): string {
+  return rows.map((row) => `add rule ${family} ${TABLE} ${CHAIN} ${row.nft}\n`).join('');
 }
 
 function isMain({ chain }: { readonly chain: { readonly name: string } }): boolean {
