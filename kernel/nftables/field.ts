@@ -5,7 +5,7 @@ import type { FibExpression, FibInput, FibResult } from './expression/fib.ts';
 import type { JhashExpression, SymhashExpression } from './expression/hash.ts';
 import type { MetaExpression, MetaKey } from './expression/meta.ts';
 import type { NumgenExpression } from './expression/numgen.ts';
-import type { PayloadExpression } from './expression/payload.ts';
+import type { PayloadExpression, PayloadSetExpression } from './expression/payload.ts';
 import type { RtExpression, RtKey } from './expression/rt.ts';
 import type { SocketExpression, SocketKey } from './expression/socket.ts';
 
@@ -241,4 +241,13 @@ export function symhash(modulus: number): Field {
 export function raw(base: PayloadExpression['base'], offset: number, length: number): Field {
   const short = { link: 'll', network: 'nh', transport: 'th', inner: 'ih' }[base];
   return payload(`@${short},${offset * 8},${length * 8}`, base, offset, length, 'integer', integer(length));
+}
+
+/** Where the checksum stands that covers a field of the packet (RFC 791, RFC 9293, RFC 768); IPv6 has none. */
+export function checksumOf({ load, nfproto, l4proto }: Field): Pick<PayloadSetExpression, 'checksum'> {
+  if (load.kind !== 'payload') return {};
+  if (load.base === 'network' && nfproto === 'ipv4') return { checksum: { type: 'internet', offset: 10 } };
+  if (load.base === 'transport' && l4proto === 6) return { checksum: { type: 'internet', offset: 16 } };
+  if (load.base === 'transport' && l4proto === 17) return { checksum: { type: 'internet', offset: 6 } };
+  return {};
 }

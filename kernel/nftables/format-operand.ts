@@ -19,6 +19,8 @@ export interface Operand {
   readonly swapped?: boolean;
   readonly mask?: Hex;
   readonly xor?: Hex;
+  /** Bits that it was shifted by. */
+  readonly shift?: { readonly op: '<<' | '>>'; readonly bits: number };
   /** A constant. */
   readonly value?: Hex;
 }

@@ -3,6 +3,7 @@ import type { CmpExpression } from './expression/cmp.ts';
 import type { Expression } from './expression/expression.ts';
 import type { MasqueradeExpression } from './expression/masquerade.ts';
 import type { NatExpression } from './expression/nat.ts';
+import type { PayloadSetExpression } from './expression/payload.ts';
 import type { RedirectExpression } from './expression/redirect.ts';
 import { ICMPX, type RejectExpression } from './expression/reject.ts';
 import type { Field } from './field.ts';
@@ -87,6 +88,9 @@ class Printer {
       case 'bitwise':
         this.#registers.set(e.to, { ...this.#at(e.from), mask: e.mask, xor: e.xor });
         return 0;
+      case 'shift':
+        this.#registers.set(e.to, { ...this.#at(e.from), shift: { op: e.op, bits: e.bits } });
+        return 0;
       case 'byteorder':
         this.#registers.set(e.to, { ...this.#at(e.from), swapped: !this.#at(e.from).swapped });
         return 0;
@@ -113,7 +117,8 @@ class Printer {
       case 'dynset': {
         const timeout = e.timeout === undefined ? '' : ` timeout ${formatDuration(e.timeout)}`;
         const state = (e.state ?? []).map((s) => ` ${formatStateful(s)}`).join('');
-        return `${e.op} @${e.set} { ${this.#key(e.key, e.set)}${timeout}${state} }`;
+        const value = e.value === undefined ? '' : ` : ${this.#at(e.value).text}`;
+        return `${e.op} @${e.set} { ${this.#key(e.key, e.set, e.value)}${timeout}${state}${value} }`;
       }
       case 'meta set':
         return `${metaName(e.key)} set ${this.#source(e.from, metaName(e.key))}`;
@@ -121,8 +126,12 @@ class Printer {
         const name = e.direction ? `ct ${e.direction} ${e.key}` : `ct ${e.key}`;
         return `${name} set ${this.#source(e.from, name)}`;
       }
-      case 'exthdr set':
-        return `${exthdrName(e)} set ${this.#at(e.from).text}`;
+      case 'exthdr set': {
+        const { value, text } = this.#at(e.from);
+        return `${exthdrName(e)} set ${value === undefined ? text : numberOf(value)}`;
+      }
+      case 'payload set':
+        return this.#payloadSet(e);
       case 'nat':
         return this.#nat(e);
       case 'masquerade':
@@ -165,9 +174,13 @@ class Printer {
     return '';
   }
 
-  /** The fields that lie side by side from a register on, as many as make a key of the set. */
-  #key(from: Register, set: string | AnonymousSet): string {
-    const limit = typeof set === 'string' ? Number.POSITIVE_INFINITY : registerWords(typeBytes(set.key));
+  /**
+   * The fields that lie side by side from a register on, as many as make a key of the set.
+   *
+   * @param before where the key ends, at the latest
+   */
+  #key(from: Register, set: string | AnonymousSet, before = Number.POSITIVE_INFINITY): string {
+    const limit = typeof set === 'string' ? before - from : registerWords(typeBytes(set.key));
     const parts: string[] = [];
     let at = from;
     for (
@@ -187,6 +200,7 @@ class Printer {
     const operand = this.#at(from);
     this.#registers.clear();
     if (operand.value !== undefined) return constantText(target, operand.value);
+    if (operand.shift) return `${operand.text} ${operand.shift.op} ${operand.shift.bits}`;
     if (operand.mask === undefined) return operand.text;
     const type = operand.field?.type ?? 'integer';
     const keep = not(operand.mask);
@@ -200,21 +214,32 @@ class Printer {
     return `${operand.text} & ${number(or(operand.mask, operand.xor!))} | ${number(operand.xor!)}`;
   }
 
+  #payloadSet(e: PayloadSetExpression): string {
+    const { value, mask, xor } = this.#at(e.from);
+    // One byte of a pair that was read before: the other one is kept.
+    const half = mask === '00ff' ? 0 : mask === 'ff00' ? 1 : undefined;
+    if (value === undefined && (half === undefined || xor === undefined)) return '<payload set>';
+    const target = this.#payload(e.base, e.offset + (half ?? 0), half === undefined ? e.length : 1);
+    const written = value ?? xor!.slice(half! * 2, half! * 2 + 2);
+    return `${target.text} set ${valueText(target, written, written)}`;
+  }
+
   #nat(e: NatExpression): string {
     const operand = e.address === undefined ? undefined : this.#at(e.address);
     const fromMap = operand !== undefined && operand.value === undefined;
     if (this.#family === 'inet') this.#imply('nfproto');
     const family = this.#family === e.family && !(fromMap && e.port !== undefined) ? '' : ` ${e.family}`;
     const flags = natFlags(e);
-    if (operand === undefined) return `${e.type}${family} to${this.#ports(e)}${flags}`;
-    if (fromMap) return `${e.type}${family} to ${operand.text}${flags}`;
+    const prefix = e.netmap ? ' prefix' : '';
+    if (operand === undefined) return `${e.type}${family}${this.#ports(e)}${flags}`;
+    if (fromMap) return `${e.type}${family}${prefix} to ${operand.text}${flags}`;
     const first = this.#constant(e.address!);
     const last = e.addressEnd === undefined ? first : this.#constant(e.addressEnd);
     const name: DataTypeName = e.family === 'ip6' ? 'ipv6_addr' : 'ipv4_addr';
     const range = first === last ? '' : `-${formatValue(name, last)}`;
-    const address = `${formatValue(name, first)}${range}`;
+    const address = e.netmap ? formatInterval(name, first, last) : `${formatValue(name, first)}${range}`;
     const port = this.#ports(e).replace(' to ', '');
-    return `${e.type}${family} to ${e.family === 'ip6' && port !== '' ? `[${address}]` : address}${port}${flags}`;
+    return `${e.type}${family}${prefix} to ${e.family === 'ip6' && port !== '' ? `[${address}]` : address}${port}${flags}`;
   }
 
   #ports(e: NatExpression | MasqueradeExpression | RedirectExpression): string {

@@ -9,8 +9,8 @@ import type { NatFlags } from './expression/nat.ts';
 import type { QuotaExpression } from './expression/quota.ts';
 import { ICMPX, type RejectExpression } from './expression/reject.ts';
 import type { StatefulExpression } from './expression/stateful.ts';
-import { type Field, type Load, MAXSEG, meta, rt } from './field.ts';
-import { type Hex, hexNumber, numberOf, prefixMask } from './hex.ts';
+import { checksumOf, type Field, type Load, MAXSEG, meta, rt } from './field.ts';
+import { type Hex, numberOf, prefixMask } from './hex.ts';
 import { parseData, parseElement, parseInterval } from './key.ts';
 import {
   ACCEPT,
@@ -32,8 +32,20 @@ import { inHostOrder, isNumberRange, operand, wholePrefix, width } from './opera
 import { type Register, Registers, registerWords } from './register.ts';
 import { parseValue, type Value } from './value.ts';
 
+/** What becomes of a value on its way: bits are cleared (those not in `mask`) and turned (`xor`), or all shifted. */
+export type Change =
+  | { readonly mask: Value; readonly xor: Value }
+  | { readonly shift: '<<' | '>>'; readonly by: number };
+
 /** One field, or several for a concatenation. */
 export type Fields = Field | readonly Field[];
+/** What an element gets that a packet adds. */
+export interface NewElement {
+  /** In ms; the set's own when absent. */
+  readonly timeout?: number;
+  readonly state?: readonly StatefulExpression[];
+}
+
 /** A set of the table, by name or definition, or the keys of one that belongs to the rule. */
 export type Keys = string | SetDefinition | readonly string[];
 /** A map of the table, by name or definition, or the entries of one that belongs to the rule. */
@@ -140,17 +152,28 @@ export class RuleBuilder {
     return this.#lookup(fields, this.#mapOf(fields, map, 'verdict'), { to: 'verdict' });
   }
 
-  /** Gives a field a value: `set(meta.mark, 1)`. */
+  /** Gives a field a value: `set(meta.mark, 1)`, `set(ip.daddr, '10.0.0.1')`. */
   set(field: Field, value: Value): this {
-    this.expression({ kind: 'immediate', to: 0, value: operand(field, value).key });
+    this.#need(field);
+    const { key } = operand(field, value);
+    const { load } = field;
+    if (load.kind === 'payload' && load.length === 1 && checksumOf(field).checksum) {
+      return this.#setByte(field, load, key);
+    }
+    this.expression({ kind: 'immediate', to: 0, value: key });
     return this.#store(field, 0);
   }
 
-  /** Gives a field the value of another, of which bits may be cleared (those not in `mask`) and set (`xor`). */
-  copy(field: Field, from: Field, bits?: { readonly mask: Value; readonly xor: Value }): this {
+  /** Gives a field the value of another, changed or not. */
+  copy(field: Field, from: Field, change?: Change): this {
     this.#need(from);
     const register = this.#load(from, new Registers());
-    if (bits) this.#mask(register, operand(from, bits.mask).key, operand(from, bits.xor).key);
+    if (change && 'mask' in change) {
+      this.#mask(register, operand(from, change.mask).key, operand(from, change.xor).key);
+    } else if (change) {
+      const { shift: op, by: bits } = change;
+      this.expression({ kind: 'shift', from: register, to: register, length: width(from), op, bits });
+    }
     return this.#store(field, register);
   }
 
@@ -206,10 +229,6 @@ export class RuleBuilder {
     return this.expression({ kind: 'quota', ...quota });
   }
 
-  last(): this {
-    return this.expression({ kind: 'last' });
-  }
-
   log(log: Omit<LogExpression, 'kind'> = {}): this {
     return this.expression({ kind: 'log', ...log });
   }
@@ -230,27 +249,29 @@ export class RuleBuilder {
   }
 
   /** Adds the fields to a set, or starts the timeout of what is there over (`update`). */
-  toSet(
-    op: DynsetOperation,
-    set: string,
-    fields: Fields,
-    options: { readonly timeout?: number; readonly state?: readonly StatefulExpression[] } = {},
-  ): this {
+  toSet(op: DynsetOperation, set: string, fields: Fields, options: NewElement = {}): this {
     const key = this.#loadAll(fields, undefined);
     return this.expression({ kind: 'dynset', op, set, key, ...options });
   }
 
-  masquerade(flags: NatFlags = {}): this {
-    return this.expression({ kind: 'masquerade', ...flags });
+  /** The same for a map, with what the fields lead to: a field. */
+  toMap(op: DynsetOperation, map: string, fields: Fields, to: Field, options: NewElement = {}): this {
+    this.#need(to);
+    const registers = new Registers();
+    const key = this.#loadAll(fields, undefined, registers);
+    registers.align();
+    const value = this.#load(to, registers);
+    return this.expression({ kind: 'dynset', op, set: map, key, value, ...options });
   }
 
-  /** Sends the connection to this machine, to `port` if there is one. */
-  redirect(port?: number, flags: NatFlags = {}): this {
-    if (port === undefined) return this.expression({ kind: 'redirect', ...flags });
-    return this.expression(
-      { kind: 'immediate', to: 0, value: hexNumber(port, 2) },
-      { kind: 'redirect', port: 0, ...flags },
-    );
+  /** Gives the connection the address that it leaves by, and a port out of `ports` (`1024-65535`) if there are any. */
+  masquerade(flags: NatFlags = {}, ports?: Value): this {
+    return this.expression({ kind: 'masquerade', ...this.#ports(ports, new Registers()), ...flags });
+  }
+
+  /** Sends the connection to this machine, to a port out of `ports` (8080) if there are any. */
+  redirect(ports?: Value, flags: NatFlags = {}): this {
+    return this.expression({ kind: 'redirect', ...this.#ports(ports, new Registers()), ...flags });
   }
 
   /** Gives the connection another source: an address (`10.0.0.1`) or range, and a port (80) or range (`80-90`). */
@@ -288,33 +309,31 @@ export class RuleBuilder {
     return this.expression({ kind: 'exthdr set', ...MAXSEG, from });
   }
 
-  #nat(type: 'snat' | 'dnat', to: string, port: Value | undefined, flags: NatFlags): this {
+  #nat(type: 'snat' | 'dnat', to: string, ports: Value | undefined, flags: NatFlags): this {
     const isIp6 = to.includes(':');
     const range = parseInterval(isIp6 ? 'ipv6_addr' : 'ipv4_addr', to);
-    const ports = port === undefined ? undefined : parseInterval('inet_service', port);
     const registers = new Registers();
-    // Each value at the start of a 16-byte register, as nft has it.
-    const put = (value: Hex | undefined): Register | undefined => {
-      if (value === undefined) return undefined;
-      registers.align();
-      const register = registers.take(value.length / 2);
-      this.expression({ kind: 'immediate', to: register, value });
-      return register;
-    };
-    const first = put(range.key)!;
-    const addressEnd = put(range.end);
-    const portStart = put(ports?.key);
-    const portEnd = put(ports?.end);
-    return this.expression({
-      kind: 'nat',
-      type,
-      family: isIp6 ? 'ip6' : 'ip',
-      address: first,
-      ...(addressEnd === undefined ? {} : { addressEnd }),
-      ...(portStart === undefined ? {} : { port: portStart }),
-      ...(portEnd === undefined ? {} : { portEnd }),
-      ...flags,
-    });
+    const address = this.#constant(range.key, registers);
+    const addressEnd = range.end === undefined ? {} : { addressEnd: this.#constant(range.end, registers) };
+    const family = isIp6 ? 'ip6' : 'ip';
+    const places = { address, ...addressEnd, ...this.#ports(ports, registers) };
+    return this.expression({ kind: 'nat', type, family, ...places, ...flags });
+  }
+
+  /** Puts a port, or the first and the last of a range, into registers. */
+  #ports(ports: Value | undefined, registers: Registers): { port?: Register; portEnd?: Register } {
+    if (ports === undefined) return {};
+    const { key, end } = parseInterval('inet_service', ports);
+    const port = this.#constant(key, registers);
+    return end === undefined ? { port } : { port, portEnd: this.#constant(end, registers) };
+  }
+
+  /** Puts a value at the start of the next 16-byte register, as nft does for each value of a translation. */
+  #constant(value: Hex, registers: Registers): Register {
+    registers.align();
+    const to = registers.take(value.length / 2);
+    this.expression({ kind: 'immediate', to, value });
+    return to;
   }
 
   #lookup(
@@ -346,10 +365,9 @@ export class RuleBuilder {
   }
 
   /** Loads fields side by side from the first register on, and returns it. */
-  #loadAll(fields: Fields, set: SetShape | undefined): Register {
+  #loadAll(fields: Fields, set: SetShape | undefined, registers = new Registers()): Register {
     const list = listOf(fields);
     for (const field of list) this.#need(field);
-    const registers = new Registers();
     for (const field of list) {
       const register = this.#load(field, registers);
       if (set?.interval && inHostOrder(field)) this.#toNetworkOrder(register, width(field));
@@ -395,7 +413,34 @@ export class RuleBuilder {
     const { load } = field;
     if (load.kind === 'meta') return this.expression({ kind: 'meta set', key: load.key, from });
     if (load.kind === 'ct') return this.expression({ ...load, kind: 'ct set', from });
-    throw new RangeError(`${field.name}: found a field that can not be set, expected one of meta or ct`);
+    if (load.kind === 'exthdr') {
+      const { present: _present, ...place } = load;
+      return this.expression({ ...place, kind: 'exthdr set', from });
+    }
+    if (load.kind === 'payload') {
+      // The transport's checksum covers the addresses too.
+      const address = field.type === 'ipv4_addr' || field.type === 'ipv6_addr';
+      const more = address ? { pseudoHeader: true } : {};
+      return this.expression({ ...load, kind: 'payload set', from, ...checksumOf(field), ...more });
+    }
+    throw new RangeError(`${field.name}: found a field that can not be set`);
+  }
+
+  /** Checksums are over pairs of bytes: writes the pair that a byte is in, with the other one as it was. */
+  #setByte(field: Field, load: Extract<Load, { kind: 'payload' }>, value: Hex): this {
+    const pair = { base: load.base, offset: load.offset & ~1, length: 2 } as const;
+    const first = load.offset === pair.offset;
+    this.expression(
+      { kind: 'payload', ...pair, to: 0 },
+      {
+        kind: 'bitwise',
+        from: 0,
+        to: 0,
+        mask: first ? '00ff' : 'ff00',
+        xor: first ? `${value}00` : `00${value}`,
+      },
+    );
+    return this.expression({ kind: 'payload set', ...pair, from: 0, ...checksumOf(field) });
   }
 
   #mask(register: Register, mask: Hex, xor: Hex = '0'.repeat(mask.length)): this {

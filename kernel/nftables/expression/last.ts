@@ -5,7 +5,7 @@ import type { MessageWriter } from '../../netlink/writer.ts';
 const SET = 1;
 const MSECS = 2;
 
-/** Remembers when a packet last came by. */
+/** Remembers when a packet last came by. nft 1.0.6 shows a rule without it: so RuleBuilder has no method for it. */
 export interface LastExpression {
   readonly kind: 'last';
   /** Milliseconds since then; absent when none has come by. */

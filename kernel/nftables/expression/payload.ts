@@ -61,8 +61,10 @@ export function encodePayload(writer: MessageWriter, e: PayloadExpression | Payl
   writer.be32(OFFSET, e.offset);
   writer.be32(LEN, e.length);
   if (e.kind === 'payload') return;
-  writer.be32(CSUM_TYPE, checksums.number(e.checksum?.type ?? 'none'));
-  writer.be32(CSUM_OFFSET, e.checksum?.offset ?? 0);
+  if (e.checksum) {
+    writer.be32(CSUM_TYPE, checksums.number(e.checksum.type));
+    writer.be32(CSUM_OFFSET, e.checksum.offset);
+  }
   if (e.pseudoHeader) writer.be32(CSUM_FLAGS, PSEUDO_HEADER);
 }
 

@@ -52,7 +52,7 @@ const inet: Group = {
     map classes { type ipv4_addr : verdict; flags interval; }
     map verdicts { type ipv4_addr . inet_service : verdict; flags interval; }
     map counters { type ipv4_addr : counter; }
-    map tags { type ipv4_addr : mark; }
+    map tags { type ipv4_addr : mark; flags dynamic,timeout; timeout 1m; }
   `,
   rows: [
     // verdicts
@@ -242,6 +242,30 @@ const inet: Group = {
         state: [{ kind: 'limit', rate: 5, per: 'second', of: 'packets', burst: 5 }],
       }),
     ),
+    row('update @tags { ip saddr : meta mark }', (r) => r.toMap('update', 'tags', ip.saddr, meta.mark)),
+    row(
+      'update @seen { ip saddr counter limit rate 5/second }',
+      (r) =>
+        r.toSet('update', 'seen', ip.saddr, {
+          state: [
+            { kind: 'counter', packets: 0, bytes: 0 },
+            { kind: 'limit', rate: 5, per: 'second', of: 'packets', burst: 5 },
+          ],
+        }),
+      { ours: 'update @seen { ip saddr counter packets 0 bytes 0 limit rate 5/second }' },
+    ),
+    row('delete @seen { ip saddr }', (r) => r.toSet('delete', 'seen', ip.saddr)),
+    // what changes the packet
+    row('ip daddr set 10.0.0.1', (r) => r.set(ip.daddr, '10.0.0.1')),
+    row('ip ttl set 5', (r) => r.set(ip.ttl, 5)),
+    row('ip6 saddr set fd00::1', (r) => r.set(ip6.saddr, 'fd00::1')),
+    row('ip6 hoplimit set 5', (r) => r.set(ip6.hoplimit, 5)),
+    row('tcp dport set 80', (r) => r.set(tcp.dport, 80)),
+    row('udp sport set 53', (r) => r.set(udp.sport, 53)),
+    row('th dport set 53', (r) => r.set(th.dport, 53)),
+    row('tcp option maxseg size set 1400', (r) => r.set(f.tcpOption.maxseg, 1400)),
+    row('meta mark set meta mark << 8', (r) => r.copy(meta.mark, meta.mark, { shift: '<<', by: 8 })),
+    row('meta mark set meta mark >> 4', (r) => r.copy(meta.mark, meta.mark, { shift: '>>', by: 4 })),
     row('reject', (r) => r.reject()),
     row('reject with icmpx admin-prohibited', (r) => r.reject({ with: 'icmpx', code: 3 })),
     row('meta l4proto tcp reject with tcp reset', (r) => r.reject({ with: 'tcp reset', code: 0 })),
@@ -317,6 +341,27 @@ const ipDnat: Group = {
     ),
     row('redirect', (r) => r.redirect()),
     row('tcp dport 80 redirect to :8080', (r) => r.match(tcp.dport, '==', 80).redirect(8080)),
+    row('meta l4proto tcp redirect to :8080-8090', (r) =>
+      r.match(meta.l4proto, '==', 'tcp').redirect('8080-8090'),
+    ),
+    row(
+      'dnat ip prefix to 10.1.0.0/24',
+      (r) =>
+        r.expression(
+          { kind: 'immediate', to: 0, value: '0a010000' },
+          { kind: 'immediate', to: 4, value: '0a0100ff' },
+          { kind: 'nat', type: 'dnat', family: 'ip', address: 0, addressEnd: 4, netmap: true },
+        ),
+      { prints: 'dnat prefix to 10.1.0.0/24' },
+    ),
+    row('tcp dport 80 dnat to :8080', (r) =>
+      r
+        .match(tcp.dport, '==', 80)
+        .expression(
+          { kind: 'immediate', to: 0, value: '1f90' },
+          { kind: 'nat', type: 'dnat', family: 'ip', port: 0 },
+        ),
+    ),
   ],
 };
 
@@ -327,6 +372,9 @@ const ipSnat: Group = {
   around: 'set pool { type ipv4_addr; flags interval; }',
   rows: [
     row('masquerade', (r) => r.masquerade()),
+    row('meta l4proto tcp masquerade to :1024-65535', (r) =>
+      r.match(meta.l4proto, '==', 'tcp').masquerade({}, '1024-65535'),
+    ),
     row('masquerade random', (r) => r.masquerade({ random: true })),
     row('masquerade fully-random,persistent', (r) => r.masquerade({ fullyRandom: true, persistent: true })),
     row('ip saddr 10.0.0.0/8 ip daddr != @pool masquerade', (r) =>

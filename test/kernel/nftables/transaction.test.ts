@@ -366,6 +366,15 @@ describe('elements', () => {
   });
 });
 
+test('an expression that nft 1.0.6 does not print reads back', () => {
+  const last: Rule = {
+    chain: 'c',
+    expressions: [{ kind: 'last' }, { kind: 'counter', packets: 0, bytes: 0 }],
+  };
+  nftables.commit([addTable, addChain('c'), { op: 'add rule', table: t, rule: last }]);
+  expect(nftables.dump(t)!.chains[0]!.rules[0]!.rule).toEqual(last);
+});
+
 describe('what this layer does not know', () => {
   test('is kept in a rule, and goes back as it came', () => {
     const text = 'meta l4proto tcp synproxy mss 1460 wscale 7 timestamp sack-perm';
