@@ -193,7 +193,7 @@ export class UpdateGroup {
 
   /** Whether `process` would have something to do now. */
   get runnable(): boolean {
-    if (this.#pending.size > 0 && this.#hasRoom(this.#main)) return true;
+    if (this.#pending.size > 0 && this.#canRun()) return true;
     for (const follower of this.#followers) {
       if ((follower.pending.size > 0 || this.#owesNow(follower)) && this.#hasRoom(follower)) return true;
     }
@@ -202,7 +202,7 @@ export class UpdateGroup {
 
   /** Looks at up to `budget` nets, and as many again for all that are on their own, and encodes what has changed. */
   process(budget: number): void {
-    if (this.#pending.size > 0 && this.#hasRoom(this.#main)) {
+    if (this.#pending.size > 0 && this.#canRun()) {
       this.#run(budget);
       this.#shedSlow(this.#main);
     }
@@ -376,23 +376,31 @@ export class UpdateGroup {
     return follower.laps > follower.readyLap + 1;
   }
 
-  /** Lets readers that are far behind go on their own if others are not. */
+  /** Lets readers of a stream that are far behind go on their own if anybody in the group is not. */
   #shedSlow(stream: Stream): void {
-    if (stream.members.size < 2) return;
-    const { ahead, slow } = this.#context.limits;
+    const { slow } = this.#context.limits;
     const laggards: Member[] = [];
-    let fastest = Number.POSITIVE_INFINITY;
-    for (const member of stream.members) {
-      const { behind } = member.reader;
-      if (behind < fastest) fastest = behind;
-      if (behind > slow) laggards.push(member);
-    }
-    if (fastest < ahead) for (const member of laggards) this.#detach(member);
+    for (const member of stream.members) if (member.reader.behind > slow) laggards.push(member);
+    // One that is alone in its stream holds up the main stream only.
+    if (laggards.length === 0 || (stream !== this.#main && stream.members.size === 1)) return;
+    if (this.#anyHasRoom()) for (const member of laggards) this.#detach(member);
   }
 
+  /** The main stream goes on for followers too: what they wait for goes through it. */
+  #canRun(): boolean {
+    return this.#main.members.size === 0 || this.#anyHasRoom();
+  }
+
+  #anyHasRoom(): boolean {
+    if (this.#hasRoom(this.#main)) return true;
+    for (const follower of this.#followers) if (this.#hasRoom(follower)) return true;
+    return false;
+  }
+
+  /** Whether some reader of a stream is not far behind. */
   #hasRoom(stream: Stream): boolean {
-    if (stream.members.size === 0) return true;
-    for (const { reader } of stream.members) if (reader.behind < this.#context.limits.ahead) return true;
+    const { ahead } = this.#context.limits;
+    for (const { reader } of stream.members) if (reader.behind < ahead) return true;
     return false;
   }
 

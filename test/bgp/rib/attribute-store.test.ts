@@ -12,7 +12,7 @@ import {
 } from '#bgp/rib/attribute-store.ts';
 import { NextHopTable } from '#bgp/rib/next-hops.ts';
 import { encodeAttributes } from '#bgp/wire/attributes.ts';
-import { AS_SEQUENCE, AS_SET, ORIGIN_EGP } from '#bgp/wire/constants.ts';
+import { AS_SEQUENCE, AS_SET, ATTR_MED, ORIGIN_EGP } from '#bgp/wire/constants.ts';
 import type { CodecContext, PathAttributes } from '#bgp/wire/types.ts';
 import { attributesOf } from './fixtures.ts';
 
@@ -132,6 +132,17 @@ describe('attribute store', () => {
     store.dropUnused(first);
     expect(intern(2)).toBe(first);
     expect(store.attributes(first).med).toBe(2);
+  });
+
+  it('does not take new attributes for the plain ones that had their id before', () => {
+    const { store } = makeStore();
+    const context = store.context(INTERNAL, 0);
+    const block = encoded(attributesOf({ med: 1 }), INTERNAL);
+    const first = store.intern(context, block, 0, block.length, NONE, 0, 0);
+    expect(store.plain(first)?.number(ATTR_MED)).toBe(1);
+    store.dropUnused(first);
+    expect(store.internAttributes(attributesOf({ localPref: 7, med: 2 }))).toBe(first);
+    expect(store.plain(first)?.number(ATTR_MED)).toBe(2);
   });
 
   it('takes attributes that were made here, even with a next hop that nobody may send', () => {

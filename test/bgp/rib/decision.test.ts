@@ -319,6 +319,38 @@ describe('multipath', () => {
     expect(taken()).toBe(1);
   });
 
+  it('tells of one of three ways that goes, and of one that turns worse', () => {
+    const third = { ...b, routerId: 3, says: { nextHop: hop('10.0.1.7') } };
+    const { speaker } = compete([a, b, third], { multipath: both });
+    const feed = speaker.rib.families.get(IPV4_UNICAST)!.subscribe();
+    const taken = () => {
+      speaker.settle();
+      return feed.take(10, () => {});
+    };
+    const [, second, last] = speaker.neighbours;
+    second!.announce(attributesOf({ asPath: sequence(EXTERNAL, 9), ...b.says }), PREFIX);
+    expect(taken()).toBe(1);
+    second!.announce(attributesOf({ asPath: sequence(EXTERNAL), ...b.says }), PREFIX);
+    expect(taken()).toBe(1);
+    last!.withdraw(PREFIX);
+    expect(taken()).toBe(1);
+  });
+
+  it('is not told of between two decisions', () => {
+    const { speaker } = compete([a, b], { multipath: both });
+    const feed = speaker.rib.families.get(IPV4_UNICAST)!.subscribe();
+    const [first, second] = speaker.neighbours;
+    second!.withdraw(PREFIX);
+    speaker.settle();
+    first!.withdraw(PREFIX);
+    expect([feed.size, feed.take(10, () => {})]).toEqual([1, 0]);
+    first!.announce(attributesOf({ asPath: sequence(EXTERNAL), ...a.says }), PREFIX);
+    speaker.settle();
+    expect(
+      feed.take(10, (net) => expect(speaker.rib.families.get(IPV4_UNICAST)!.best(net)).not.toBe(0)),
+    ).toBe(1);
+  });
+
   it('follows a change of the settings', () => {
     const { speaker } = compete([a, b], { multipath: both });
     const { decision } = speaker.rib.settings;

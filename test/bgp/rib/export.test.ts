@@ -220,6 +220,9 @@ describe('what goes to an internal neighbour', () => {
     a.up(9);
     speaker.settle();
     expect(target.routes.get(PREFIX)!.originatorId).toBe(9);
+    for (const each of [a, b]) each.down();
+    speaker.settle();
+    expect([speaker.rib.attributes.size, speaker.rib.out.size]).toEqual([0, 0]);
   });
 });
 

@@ -306,6 +306,27 @@ describe('a slow neighbour', () => {
     expect(a!.buffer).toBe(b!.buffer);
   });
 
+  it('does not hold up one that comes new, even if there is nobody else', () => {
+    const { speaker, source, fast, slow } = slowAndFast();
+    fast.down();
+    speaker.rib.process(1);
+    for (let med = 1; med < 30; med++) {
+      for (const prefix of prefixes(100)) say(source, med, prefix);
+      settleWith(speaker, source);
+    }
+    expect(countersOf(speaker.rib, slow.index, IPV4_UNICAST).pending).toBeGreaterThan(0);
+    const late = speaker.neighbour();
+    settleWith(speaker, source, late);
+    expect(late.markers).toContain('end-of-rib ipv4');
+    expect([...late.routes.values()].every(({ communities }) => communities[0] === 29)).toBe(true);
+    expect(late.routes.size).toBe(100);
+    for (const prefix of prefixes(100)) say(source, 30, prefix);
+    settleWith(speaker, source, late);
+    expect([...late.routes.values()].every(({ communities }) => communities[0] === 30)).toBe(true);
+    speaker.settle();
+    expect(slow.table()).toEqual(late.table());
+  });
+
   it('may go away while it is behind', () => {
     const { speaker, source, fast, slow } = slowAndFast();
     for (let med = 1; med < 30; med++) {
@@ -342,6 +363,39 @@ describe('a new neighbour', () => {
       advertised: 500,
       endOfRibSent: true,
     });
+  });
+
+  it('gets its End-of-RIB after what was waiting to be sent when it came', () => {
+    const speaker = new Speaker({ limits: { ahead: 500, slow: 1_000_000, batch: 1 } });
+    const source = speaker.neighbour();
+    speaker.neighbour(); // does not read
+    speaker.rib.process(1000);
+    source.read();
+    for (const [i, prefix] of prefixes(60).entries()) {
+      say(source, i, prefix);
+      speaker.rib.process(1);
+    }
+    const late = speaker.neighbour();
+    let before = -1;
+    for (let round = 0; round < 1000 && before < 0; round++) {
+      speaker.rib.process(1);
+      late.read(1);
+      if (late.markers.includes('end-of-rib ipv4')) before = late.routes.size;
+    }
+    expect(before).toBe(60);
+  });
+
+  it('gets its End-of-RIB even if it asks for a refresh before it has read it', () => {
+    const speaker = new Speaker();
+    const source = speaker.neighbour();
+    say(source, 1, PREFIX);
+    speaker.settle();
+    const late = speaker.neighbour();
+    while (speaker.rib.process(100));
+    speaker.rib.refreshRequested(late.index, IPV4_UNICAST);
+    speaker.settle();
+    expect(late.markers.filter((each) => each === 'end-of-rib ipv4')).toHaveLength(1);
+    expect(late.heard).toEqual([`+${PREFIX}`]);
   });
 
   it('is sent no withdrawal of what it never had', () => {
