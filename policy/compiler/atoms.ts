@@ -8,6 +8,7 @@ import type { AddressRange } from '#datastore/address.ts';
 import type { Protocol } from '#datastore/schema.ts';
 import type { PodGroup } from './pods.ts';
 import type { PodSelection } from './selection.ts';
+import type { View } from './view.ts';
 
 /** A condition on a peer. Interned: one object for one text, as long as somebody uses it. */
 export class Atom {
@@ -19,6 +20,8 @@ export class Atom {
   readonly ranges: readonly AddressRange[] | undefined;
   /** Only pods that have a port of this name, and each by the number that it gives to it. */
   readonly port: PortName | undefined;
+  /** Views that tell peers apart by it. */
+  readonly views = new Set<View>();
   readonly #facets = new Map<number, Facet>();
 
   constructor(text: string, parts: Pick<Atom, 'pods' | 'ranges' | 'port'>) {

@@ -24,12 +24,6 @@ import { generalPolicy } from './rules.ts';
 import { type PodSelection, SelectionIndex } from './selection.ts';
 import type { View } from './view.ts';
 
-/** A view and the node that it is of. */
-interface Watcher {
-  readonly node: OpenNode;
-  readonly view: View;
-}
-
 export class Compiler {
   readonly #names = new ClassNames();
   readonly #index: SelectionIndex<PodGroup>;
@@ -38,9 +32,6 @@ export class Compiler {
   readonly #rules = new WeakMap<PodGroup, Record<Direction, GroupRules>>();
   readonly #nodes = new Map<string, OpenNode>();
   readonly #podsOfNode = new Map<string, Set<PodEntry>>();
-  readonly #watchersOfAtom = new Map<Atom, Set<Watcher>>();
-  readonly #watchersOfGroup = new Map<PodGroup, Set<Watcher>>();
-  readonly #watchers = new WeakMap<View, Watcher>();
   /** What happened since the last flush. */
   readonly #changedPods = new Map<
     PodKey,
@@ -52,12 +43,14 @@ export class Compiler {
   >();
   readonly #changedRules = new Set<PodGroup>();
   readonly #changedNodes = new Set<OpenNode>();
+  /** Atoms that groups had at the last flush and do not have any more: views may still go by them. */
+  readonly #lostAtoms = new Map<PodGroup, Set<Atom>>();
 
   constructor() {
     this.#index = new SelectionIndex<PodGroup>(
       {
-        selected: (selection, group) => this.#selectionChanged(selection, group),
-        unselected: (selection, group) => this.#selectionChanged(selection, group),
+        selected: (selection, group) => this.#selectionChanged(selection, group, true),
+        unselected: (selection, group) => this.#selectionChanged(selection, group, false),
       },
       (name) => ({ [NAMESPACE_NAME_LABEL]: name }),
     );
@@ -82,10 +75,11 @@ export class Compiler {
   flush(): void {
     for (const { before, after } of this.#changedPods.values()) this.#movePod(before, after);
     for (const group of this.#changedRules) this.#renewRules(group);
-    for (const [address, { from, to }] of this.#movedAddresses) this.#moveAddress(address, from, to);
+    this.#moveAddresses();
     this.#changedPods.clear();
     this.#changedRules.clear();
     this.#movedAddresses.clear();
+    this.#lostAtoms.clear();
     for (const node of this.#changedNodes) node.flush();
     this.#changedNodes.clear();
     this.#policies.sweep();
@@ -102,18 +96,16 @@ export class Compiler {
     const node = new OpenNode(
       {
         names: this.#names,
-        atomsOf: (group) => this.#atomsOf(group),
         rulesOf: (group) => this.#rulesOf(group),
         addressesOf: (pod) => this.#pods.addressesOf(pod),
-        atomUsed: (node, view, atom, used) => this.#watch(this.#watchersOfAtom, atom, { node, view }, used),
-        peerUsed: (node, view, group, used) =>
-          this.#watch(this.#watchersOfGroup, group, { node, view }, used),
+        changed: (node) => this.#changedNodes.add(node),
       },
       sink,
     );
     this.#nodes.set(name, node);
     for (const pod of this.#podsOfNode.get(name) ?? []) node.addPod(pod);
     node.flush();
+    this.#changedNodes.delete(node);
     return () => {
       if (this.#nodes.get(name) !== node) return;
       this.#nodes.delete(name);
@@ -129,7 +121,7 @@ export class Compiler {
 
   /** How many of what there are: for metrics, and to see that nothing is left behind. */
   get counts(): Readonly<
-    Record<'pods' | 'groups' | 'policies' | 'atoms' | 'selections' | 'classes' | 'watched', number>
+    Record<'pods' | 'groups' | 'policies' | 'atoms' | 'selections' | 'classes', number>
   > {
     return {
       pods: this.#pods.size,
@@ -138,7 +130,6 @@ export class Compiler {
       atoms: this.#policies.atoms,
       selections: this.#index.size,
       classes: this.#names.size,
-      watched: this.#watchersOfAtom.size + this.#watchersOfGroup.size,
     };
   }
 
@@ -163,10 +154,16 @@ export class Compiler {
     for (const group of groups) this.#changedRules.add(group);
   }
 
-  #selectionChanged(selection: PodSelection<PodGroup>, group: PodGroup): void {
+  #selectionChanged(selection: PodSelection<PodGroup>, group: PodGroup, selected: boolean): void {
     if (this.#policies.isSubject(selection)) this.#changedRules.add(group);
-    for (const atom of this.#policies.atomsOf(selection))
-      this.#peerChanged(this.#watchersOfAtom.get(atom), group);
+    for (const atom of this.#policies.atomsOf(selection)) {
+      if (selected) group.atoms.add(atom);
+      else {
+        group.atoms.delete(atom);
+        addTo(this.#lostAtoms, group, atom);
+      }
+      for (const view of atom.views) view.peerChanged(group);
+    }
   }
 
   #podChanged(before: PodEntry | undefined, after: PodEntry | undefined): void {
@@ -183,18 +180,12 @@ export class Compiler {
     if (known === undefined) this.#movedAddresses.set(address, { from, to });
     else known.to = to;
     // Views have no class for a group without addresses.
-    if (to?.group.addresses.size === 1) {
-      for (const atom of this.#atomsOf(to.group)) this.#peerChanged(this.#watchersOfAtom.get(atom), to.group);
-    }
-    if (from?.group.addresses.size === 0)
-      this.#peerChanged(this.#watchersOfGroup.get(from.group), from.group);
+    if (to?.group.addresses.size === 1) this.#peerChanged(to.group);
+    if (from?.group.addresses.size === 0) this.#peerChanged(from.group);
   }
 
-  #peerChanged(watchers: Iterable<Watcher> | undefined, group: PodGroup): void {
-    for (const { node, view } of watchers ?? []) {
-      view.peerChanged(group);
-      this.#changedNodes.add(node);
-    }
+  #peerChanged(group: PodGroup): void {
+    for (const view of this.#viewsOf(group)) view.peerChanged(group);
   }
 
   #movePod(before: PodEntry | undefined, after: PodEntry | undefined): void {
@@ -203,17 +194,10 @@ export class Compiler {
     const joined = after && this.#nodes.get(after.node);
     if (left !== undefined && left === joined && before!.group === after!.group) {
       left.replacePod(before!, after!);
-      this.#changedNodes.add(left);
       return;
     }
-    if (left !== undefined) {
-      left.removePod(before!, left === joined);
-      this.#changedNodes.add(left);
-    }
-    if (joined !== undefined) {
-      joined.addPod(after!);
-      this.#changedNodes.add(joined);
-    }
+    left?.removePod(before!, left === joined);
+    joined?.addPod(after!);
   }
 
   #renewRules(group: PodGroup): void {
@@ -225,32 +209,34 @@ export class Compiler {
     this.#rules.set(group, after);
     for (const pod of group.pods) {
       const node = this.#nodes.get(pod.node);
-      if (!node?.hasGroup(group)) continue;
-      node.rulesChanged(group);
-      this.#changedNodes.add(node);
+      if (node?.hasGroup(group)) node.rulesChanged(group);
     }
   }
 
-  #moveAddress(address: AddressKey, from: PodEntry | undefined, to: PodEntry | undefined): void {
-    for (const pod of [from, to]) {
-      const node = pod && this.#nodes.get(pod.node);
-      if (node === undefined) continue;
-      node.addressesChanged(pod!);
-      this.#changedNodes.add(node);
-    }
-    if (from?.group === to?.group) return;
-    const watchers = new Set([
-      ...((from && this.#watchersOfGroup.get(from.group)) ?? []),
-      ...((to && this.#watchersOfGroup.get(to.group)) ?? []),
-    ]);
-    for (const { node, view } of watchers) {
-      view.addressMoved(address, from?.group, to?.group);
-      this.#changedNodes.add(node);
+  #moveAddresses(): void {
+    let last: { from: PodGroup | undefined; to: PodGroup | undefined; views: Set<View> } | undefined;
+    for (const [address, { from, to }] of this.#movedAddresses) {
+      for (const pod of [from, to]) if (pod !== undefined) this.#nodes.get(pod.node)?.addressesChanged(pod);
+      const [left, joined] = [from?.group, to?.group];
+      if (left === joined) continue;
+      // The addresses of a pod move together.
+      if (last === undefined || last.from !== left || last.to !== joined) {
+        const views = this.#viewsOf(left);
+        for (const view of this.#viewsOf(joined)) views.add(view);
+        last = { from: left, to: joined, views };
+      }
+      for (const view of last.views) view.addressMoved(address, left, joined);
     }
   }
 
-  *#atomsOf(group: PodGroup): Iterable<Atom> {
-    for (const selection of this.#index.selectionsOf(group)) yield* this.#policies.atomsOf(selection);
+  /** Views that may have a class for a group. */
+  #viewsOf(group: PodGroup | undefined): Set<View> {
+    const views = new Set<View>();
+    for (const atom of group?.atoms ?? []) for (const view of atom.views) views.add(view);
+    for (const atom of (group && this.#lostAtoms.get(group)) ?? []) {
+      for (const view of atom.views) views.add(view);
+    }
+    return views;
   }
 
   #rulesOf(group: PodGroup): Record<Direction, GroupRules> {
@@ -267,15 +253,5 @@ export class Compiler {
       ingress: new GroupRules(group, this.#policies.rulesOf(group, 'ingress')),
       egress: new GroupRules(group, this.#policies.rulesOf(group, 'egress')),
     };
-  }
-
-  #watch<T>(watchers: Map<T, Set<Watcher>>, of: T, { node, view }: Watcher, used: boolean): void {
-    let watcher = this.#watchers.get(view);
-    if (watcher === undefined) {
-      watcher = { node, view };
-      this.#watchers.set(view, watcher);
-    }
-    if (used) addTo(watchers, of, watcher);
-    else removeFrom(watchers, of, watcher);
   }
 }

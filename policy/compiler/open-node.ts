@@ -15,11 +15,11 @@ import type { PodEntry, PodGroup } from './pods.ts';
 import { View, type ViewContext } from './view.ts';
 
 /** What a node needs to know of the rest of the cluster. */
-export interface NodeContext extends Pick<ViewContext, 'names' | 'atomsOf'> {
+export interface NodeContext extends Pick<ViewContext, 'names'> {
   rulesOf(group: PodGroup): Readonly<Record<Direction, GroupRules>>;
   addressesOf(pod: PodEntry): AddressKey[];
-  atomUsed(node: OpenNode, view: View, ...change: Parameters<ViewContext['atomUsed']>): void;
-  peerUsed(node: OpenNode, view: View, ...change: Parameters<ViewContext['peerUsed']>): void;
+  /** There is something to do at the next flush. */
+  changed(node: OpenNode): void;
 }
 
 /** A group that has pods on the node. */
@@ -53,6 +53,7 @@ export class OpenNode {
 
   /** A pod is on the node that was not, or not in that group. */
   addPod(pod: PodEntry): void {
+    this.#context.changed(this);
     const local = this.#locals.get(pod.group);
     if (local !== undefined) {
       local.pods.add(pod);
@@ -66,6 +67,7 @@ export class OpenNode {
 
   /** The opposite of `addPod`. `stays`: a pod of its name is still on the node, in another group. */
   removePod(pod: PodEntry, stays: boolean): void {
+    this.#context.changed(this);
     const { pods } = this.#locals.get(pod.group)!;
     pods.delete(pod);
     for (const direction of DIRECTIONS) this.views[direction].removePod(pod.group, pod);
@@ -75,6 +77,7 @@ export class OpenNode {
 
   /** A pod became another one of its name, on the node and in the group as before. */
   replacePod(before: PodEntry, after: PodEntry): void {
+    this.#context.changed(this);
     const { pods } = this.#locals.get(before.group)!;
     pods.delete(before);
     pods.add(after);
@@ -83,12 +86,15 @@ export class OpenNode {
 
   /** The rules of a group may be others. */
   rulesChanged(group: PodGroup): void {
+    this.#context.changed(this);
     this.#changedGroups.add(group);
   }
 
   /** Addresses of a pod of the node are others. */
   addressesChanged(pod: PodEntry): void {
-    if (this.#locals.get(pod.group)?.pods.has(pod)) this.#changedEndpoints.add(pod);
+    if (!this.#locals.get(pod.group)?.pods.has(pod)) return;
+    this.#changedEndpoints.add(pod);
+    this.#context.changed(this);
   }
 
   flush(): void {
@@ -133,17 +139,13 @@ export class OpenNode {
   }
 
   #view(direction: Direction): View {
-    const context = this.#context;
-    const view: View = new View({
+    return new View({
       direction,
       sink: this.#sink,
-      names: context.names,
+      names: this.#context.names,
       localPods: (group) => this.#locals.get(group)?.pods ?? [],
-      atomsOf: (group) => context.atomsOf(group),
-      atomUsed: (atom, used) => context.atomUsed(this, view, atom, used),
-      peerUsed: (group, used) => context.peerUsed(this, view, group, used),
+      changed: () => this.#context.changed(this),
     });
-    return view;
   }
 }
 

@@ -6,6 +6,7 @@ import { type AddressKey, parseAddress } from '#datastore/address.ts';
 import type { Pod } from '#datastore/kinds/pod.ts';
 import type { Labels, Protocol } from '#datastore/schema.ts';
 import type { PodKey } from '../program/program.ts';
+import type { Atom } from './atoms.ts';
 
 /** Pods of one namespace with the same labels and the same named ports. */
 export interface PodGroup {
@@ -17,6 +18,8 @@ export interface PodGroup {
   readonly pods: Set<PodEntry>;
   /** Addresses that its pods have. */
   readonly addresses: Set<AddressKey>;
+  /** Atoms that ask for pods and whose pods its pods are among. */
+  readonly atoms: Set<Atom>;
 }
 
 export interface NamedPort {
@@ -129,7 +132,8 @@ export class Pods {
     let group = this.#groups.get(key);
     if (group === undefined) {
       const { namespace, labels } = pod;
-      group = { key, namespace, labels, ports: namedPorts(pod), pods: new Set(), addresses: new Set() };
+      const sets = { pods: new Set<PodEntry>(), addresses: new Set<AddressKey>(), atoms: new Set<Atom>() };
+      group = { key, namespace, labels, ports: namedPorts(pod), ...sets };
       this.#groups.set(key, group);
     }
     return group;

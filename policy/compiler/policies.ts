@@ -92,6 +92,7 @@ export class Policies {
       this.#atoms.delete(text);
       const { pods } = known.atom;
       if (pods === undefined) continue;
+      for (const group of pods.groups) group.atoms.delete(known.atom);
       removeFrom(this.#atomsOf, pods, known.atom);
       this.#index.release(pods);
     }
@@ -131,6 +132,7 @@ export class Policies {
       known = { atom: new Atom(spec.text, { pods, ranges: spec.ranges, port: spec.port }), users: 0 };
       this.#atoms.set(spec.text, known);
       if (pods !== undefined) addTo(this.#atomsOf, pods, known.atom);
+      for (const group of pods?.groups ?? []) group.atoms.add(known.atom);
     }
     known.users++;
     return known.atom;

@@ -19,22 +19,26 @@ export interface ViewContext {
   readonly names: ClassNames;
   /** The node's own pods of a group. */
   localPods(group: PodGroup): Iterable<PodEntry>;
-  /** Atoms whose pods the group's pods are among. */
-  atomsOf(group: PodGroup): Iterable<Atom>;
-  /** The view begins, or ceases, to care about an atom. */
-  atomUsed(atom: Atom, used: boolean): void;
-  /** The view begins, or ceases, to have a class for a group. */
-  peerUsed(group: PodGroup, used: boolean): void;
+  /** There is something to do at the next flush. */
+  changed(): void;
 }
 
 /** An address class as the view has it. */
-interface ClassState {
+class ClassState {
   readonly key: string;
   readonly id: ClassId;
   readonly facets: readonly Facet[];
   /** How many groups, addresses and ranges are of it. */
-  users: number;
-  readonly entries: Map<PodGroup, PortVerdicts>;
+  users = 0;
+  readonly entries = new Map<PodGroup, PortVerdicts>();
+  /** What is noted for groups all of whose addresses are of it. */
+  readonly peer: Peer = { kind: 'uniform', class: this };
+
+  constructor(key: string, id: ClassId, facets: readonly Facet[]) {
+    this.key = key;
+    this.id = id;
+    this.facets = facets;
+  }
 }
 
 /** Classes of a group's addresses: one for all of them, or one for each where blocks tell them apart. */
@@ -93,6 +97,7 @@ export class View {
   /** A group's pods fulfil other atoms than before, or it has addresses now and had none, or the other way round. */
   peerChanged(group: PodGroup): void {
     this.#changedPeers.add(group);
+    this.#context.changed();
   }
 
   /**
@@ -115,7 +120,10 @@ export class View {
     }
     const now = joined?.kind === 'uniform' ? joined.class : undefined;
     if (now !== undefined || told) this.#tell(address, now);
-    if (joined?.kind === 'split') this.#changedPeers.add(to!);
+    if (joined !== undefined && (now === undefined || !this.#isOutsideOfRanges(to!, address))) {
+      this.#changedPeers.add(to!);
+    }
+    this.#context.changed();
   }
 
   /** Brings everything up to date. */
@@ -129,8 +137,7 @@ export class View {
 
   /** Ceases to care about anything, without a word to the sink. */
   close(): void {
-    for (const atom of this.#atoms.keys()) this.#context.atomUsed(atom, false);
-    for (const group of this.#peers.keys()) this.#context.peerUsed(group, false);
+    for (const atom of this.#atoms.keys()) atom.views.delete(this);
     for (const { key } of this.#classes.values()) this.#context.names.release(key);
   }
 
@@ -140,7 +147,8 @@ export class View {
     if (users === 0) this.#atoms.delete(atom);
     else this.#atoms.set(atom, users);
     if (before > 0 && users > 0) return;
-    this.#context.atomUsed(atom, users > 0);
+    if (users > 0) atom.views.add(this);
+    else atom.views.delete(this);
     for (const group of atom.pods?.groups ?? []) this.#changedPeers.add(group);
     if (atom.ranges === undefined) return;
     this.#addressAtoms += more;
@@ -193,19 +201,18 @@ export class View {
     }
     if (before?.kind === 'uniform') this.#release(before.class);
     else for (const state of before?.classes.values() ?? []) this.#release(state);
-    if ((before === undefined) !== (after === undefined)) this.#context.peerUsed(group, after !== undefined);
   }
 
   #peerOf(group: PodGroup): Peer | undefined {
     if (group.addresses.size === 0) return undefined;
     const always: Facet[] = [];
     const inRanges: Facet[] = [];
-    for (const atom of this.#context.atomsOf(group)) {
+    for (const atom of group.atoms) {
       if (!this.#atoms.has(atom)) continue;
       for (const facet of atom.facetsOf(group)) (atom.ranges === undefined ? always : inRanges).push(facet);
     }
     if (always.length === 0 && inRanges.length === 0) return undefined;
-    if (this.#addressAtoms === 0) return { kind: 'uniform', class: this.#acquire(always) };
+    if (this.#addressAtoms === 0) return this.#acquire(always).peer;
     const classes = new Map<AddressKey, ClassState>();
     for (const address of group.addresses) {
       const own = [
@@ -217,7 +224,26 @@ export class View {
       const members = findRange(this.#pieces[familyOf(address)], address)?.members ?? [];
       classes.set(address, this.#acquire([...own, ...members]));
     }
-    return { kind: 'split', classes };
+    return this.#simplify(classes, group.addresses.size);
+  }
+
+  /** Ranges seldom have to do with the addresses of pods: then one class, without any, is enough for all. */
+  #simplify(classes: Map<AddressKey, ClassState>, addresses: number): Peer {
+    const [first] = classes.values();
+    const split: Peer = { kind: 'split', classes };
+    if (first === undefined || classes.size < addresses) return split;
+    if (first.facets.some(({ atom }) => atom.ranges !== undefined)) return split;
+    for (const state of classes.values()) if (state !== first) return split;
+    first.users -= classes.size - 1;
+    return first.peer;
+  }
+
+  /** Whether no range that the view knows makes a difference for an address of the group. */
+  #isOutsideOfRanges(group: PodGroup, address: AddressKey): boolean {
+    if (this.#addressAtoms === 0) return true;
+    if (findRange(this.#pieces[familyOf(address)], address) !== undefined) return false;
+    for (const atom of group.atoms) if (atom.ranges !== undefined && this.#atoms.has(atom)) return false;
+    return true;
   }
 
   #tell(address: AddressKey, state: ClassState | undefined): void {
@@ -226,22 +252,18 @@ export class View {
 
   /** The class of addresses with these facets, for one user more. */
   #acquire(facets: readonly Facet[]): ClassState {
-    const sorted = [...facets].sort((a, b) => a.number - b.number);
-    const key = sorted.map(({ number }) => number).join();
-    let state = this.#classes.get(key);
-    if (state === undefined) {
-      state = {
-        key,
-        id: this.#context.names.acquire(key, sorted),
-        facets: sorted,
-        users: 0,
-        entries: new Map(),
-      };
-      this.#classes.set(key, state);
-      for (const [group, rules] of this.#rules) this.#setEntry(state, group, rules.entry(sorted));
-    }
+    const sorted = facets.length < 2 ? facets : [...facets].sort((a, b) => a.number - b.number);
+    const key = sorted.length === 1 ? `${sorted[0]!.number}` : sorted.map(({ number }) => number).join();
+    const state = this.#classes.get(key) ?? this.#newClass(key, sorted);
     state.users++;
     this.#unused.delete(state);
+    return state;
+  }
+
+  #newClass(key: string, facets: readonly Facet[]): ClassState {
+    const state = new ClassState(key, this.#context.names.acquire(key, facets), facets);
+    this.#classes.set(key, state);
+    for (const [group, rules] of this.#rules) this.#setEntry(state, group, rules.entry(facets));
     return state;
   }
 

@@ -104,15 +104,15 @@ class DirectionRenderer {
   lines(): string[] {
     const { addresses, blocks, classes } = this.#program[this.#direction];
     const type = ADDRESS_TYPE[this.#family];
+    const peers = [...addresses].filter(([address]) => familyOf(address) === this.#family);
+    const ranges = blocks[this.#family];
+    const used = new Set([...peers.map(([, id]) => id), ...ranges.map((range) => range.class)]);
     // A class that says nothing beyond what any peer may do has no chain.
-    const goTo = (id: ClassId) => `goto ${this.#name(classes.has(id) ? id : 'rest')}`;
-    const peers = [...addresses]
-      .filter(([address]) => familyOf(address) === this.#family)
-      .map(([address, id]) => ({ about: '', elements: [`${formatAddress(address)} : ${goTo(id)}`] }));
-    const ranges = blocks[this.#family].map((range) => ({
+    const ids = [...used].filter((id) => classes.has(id)).sort();
+    const goTo = (what: string, id: ClassId) => ({
       about: '',
-      elements: [`${formatRange(range)} : ${goTo(range.class)}`],
-    }));
+      elements: [`${what} : goto ${this.#name(classes.has(id) ? id : 'rest')}`],
+    });
     return [
       ...set(
         'set',
@@ -124,13 +124,24 @@ class DirectionRenderer {
         this.#name('any'),
         this.#ofEndpoints((pod, { anyPeer }) => this.#elements(pod, anyPeer)),
       ),
-      ...set('map', this.#name('peers'), `${type} : verdict`, peers),
-      ...set('map', this.#name('blocks'), `${type} : verdict`, ranges, 'flags interval'),
+      ...set(
+        'map',
+        this.#name('peers'),
+        `${type} : verdict`,
+        peers.map(([address, id]) => goTo(formatAddress(address), id)),
+      ),
+      ...set(
+        'map',
+        this.#name('blocks'),
+        `${type} : verdict`,
+        ranges.map((range) => goTo(formatRange(range), range.class)),
+        'flags interval',
+      ),
       ...this.#portMap(
         this.#name('otherwise'),
         this.#ofEndpoints((pod, { otherwise }) => this.#elements(pod, otherwise)),
       ),
-      ...[...classes].sort(byFirst).flatMap(([id, entries]) => this.#class(id, entries)),
+      ...ids.flatMap((id) => this.#class(id, classes.get(id)!)),
       ...this.#mainChain(),
       ...chain(this.#name('rest'), [`${this.#key} vmap @${this.#name('otherwise')}`, 'drop']),
     ];
@@ -259,8 +270,4 @@ function formatRange({ first, last }: AddressRange): string {
     if (rangeOf(prefix).last === last) return formatPrefix(prefix);
   }
   return `${formatAddress(first)}-${formatAddress(last)}`;
-}
-
-function byFirst(a: readonly [string, unknown], b: readonly [string, unknown]): number {
-  return a[0] < b[0] ? -1 : 1;
 }

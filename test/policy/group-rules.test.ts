@@ -12,6 +12,7 @@ const group: PodGroup = {
   ports: [{ name: 'web', protocol: 'TCP', port: 2 }],
   pods: new Set(),
   addresses: new Set(),
+  atoms: new Set(),
 };
 
 const plain = ['a', 'b'].map(
