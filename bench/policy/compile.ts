@@ -14,8 +14,8 @@ import os from 'node:os';
 import { keyOf, type Resource } from '#datastore/resource.ts';
 import type { Change } from '#datastore/source.ts';
 import { Compiler } from '#policy/compiler/compiler.ts';
-import { boxesOf } from '#policy/program/ports.ts';
 import type { ProgramSink } from '#policy/program/program.ts';
+import { boxesOf } from '#proto/ports.ts';
 import { BenchCluster, NAMESPACES, namespace, pod, policy } from './cluster.ts';
 
 /** Pods, policies. */

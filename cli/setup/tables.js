@@ -55,10 +55,8 @@ export const cPrograms = [{ output: 'build/bench-replay', sources: ['bench/kerne
  */
 
 /** @type {readonly GeneratedFile[]} */
-export const generatedFiles = [
-  {
-    output: 'proto/generated/bgp.js',
-    sources: ['proto/bgp.proto', 'proto/generate.mjs', 'package-lock.json'],
-    command: ['node', 'proto/generate.mjs', 'bgp'],
-  },
-];
+export const generatedFiles = ['bgp', 'policy'].map((name) => ({
+  output: `proto/generated/${name}.js`,
+  sources: [`proto/${name}.proto`, 'proto/generate.mjs', 'package-lock.json'],
+  command: ['node', 'proto/generate.mjs', name],
+}));

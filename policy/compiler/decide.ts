@@ -4,7 +4,7 @@
  */
 
 import type { Protocol } from '#datastore/schema.ts';
-import { mergeRanges, type PortRange, type PortSet, PROTOCOLS, portSet } from '../program/ports.ts';
+import { mergeRanges, type PortRange, type PortSet, PROTOCOLS, portSet } from '#proto/ports.ts';
 
 /** What a rule does with the traffic that it is about. `pass` leaves it to the next tier. */
 export type Action = 'accept' | 'deny' | 'pass';

@@ -13,7 +13,7 @@ import {
   portVerdicts,
   unionOf,
   without,
-} from '../program/ports.ts';
+} from '#proto/ports.ts';
 import type { EndpointRules } from '../program/program.ts';
 import type { Atom, Facet } from './atoms.ts';
 import { type Action, acceptedPorts, type DecisionTier, surelyAcceptedPorts } from './decide.ts';

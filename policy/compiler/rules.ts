@@ -10,7 +10,7 @@ import type {
   NetworkPolicyPort,
   NetworkPolicyRule,
 } from '#datastore/kinds/network-policy.ts';
-import { ALL_PORTS, NO_PORTS, type PortSet, portsOf, unionOf } from '../program/ports.ts';
+import { ALL_PORTS, NO_PORTS, type PortSet, portsOf, unionOf } from '#proto/ports.ts';
 import type { Direction } from '../program/program.ts';
 import { ALL, canonicalSelector } from '../selector.ts';
 import type { PortName } from './atoms.ts';

@@ -4,7 +4,7 @@
  */
 
 import { type AddressKey, type AddressRange, type Family, familyOf, findRange } from '#datastore/address.ts';
-import type { PortVerdicts } from '../program/ports.ts';
+import type { PortVerdicts } from '#proto/ports.ts';
 import type { BlockRange, ClassId, Direction, ProgramSink } from '../program/program.ts';
 import type { Atom, Facet } from './atoms.ts';
 import { cutInPieces, type Piece } from './blocks.ts';

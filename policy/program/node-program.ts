@@ -10,7 +10,7 @@ import {
   unionOf,
   verdictOn,
   without,
-} from './ports.ts';
+} from '#proto/ports.ts';
 import type { BlockRange, ClassId, Direction, EndpointProgram, PodKey, ProgramSink } from './program.ts';
 
 /** All programs of a node, put together from their changes. */

@@ -4,7 +4,7 @@
  */
 
 import type { AddressKey, AddressRange, Family } from '#datastore/address.ts';
-import type { PortSet, PortVerdicts } from './ports.ts';
+import type { PortSet, PortVerdicts } from '#proto/ports.ts';
 
 /** `namespace/name`. */
 export type PodKey = string;

@@ -18,8 +18,8 @@ import {
 } from '#datastore/address.ts';
 import type { Pod } from '#datastore/kinds/pod.ts';
 import type { Resource } from '#datastore/resource.ts';
+import { ALL_PORTS, intersectionOf, type PortSet, without } from '#proto/ports.ts';
 import { cutInPieces, type Piece, rangesOf } from '../compiler/blocks.ts';
-import { ALL_PORTS, intersectionOf, type PortSet, without } from '../program/ports.ts';
 import { type Compiled, compileResources } from './compile.ts';
 
 /** Connections that a change opens or closes: from each of one end to each of the other, but none to itself. */

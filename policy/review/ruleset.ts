@@ -12,7 +12,6 @@ import {
   parsePrefix,
   rangeOf,
 } from '#datastore/address.ts';
-import type { NodeProgram } from '../program/node-program.ts';
 import {
   boxesOf,
   type PortBox,
@@ -20,7 +19,8 @@ import {
   type PortVerdicts,
   PROTOCOL_NUMBERS,
   PROTOCOLS,
-} from '../program/ports.ts';
+} from '#proto/ports.ts';
+import type { NodeProgram } from '../program/node-program.ts';
 import {
   type ClassId,
   DIRECTIONS,

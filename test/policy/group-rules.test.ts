@@ -3,7 +3,7 @@ import { expect, test } from 'vitest';
 import { Atom } from '#policy/compiler/atoms.ts';
 import { type AtomRule, GroupRules, type TierRules } from '#policy/compiler/group-rules.ts';
 import type { PodGroup } from '#policy/compiler/pods.ts';
-import { includes, portsOf, unionOf, verdictOn } from '#policy/program/ports.ts';
+import { includes, portsOf, unionOf, verdictOn } from '#proto/ports.ts';
 
 const group: PodGroup = {
   key: '',

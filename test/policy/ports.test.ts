@@ -14,7 +14,7 @@ import {
   portsOf,
   unionOf,
   without,
-} from '#policy/program/ports.ts';
+} from '#proto/ports.ts';
 
 const PLACES = [0, 1, 2, 3, 4, 5, 6, 65534, 65535];
 

@@ -4,7 +4,7 @@
  * Protocols with ports are TCP, UDP and SCTP; all others are one, for which only everything or nothing can be said.
  */
 
-import type { Protocol } from '#datastore/schema.ts';
+export type Protocol = 'TCP' | 'UDP' | 'SCTP';
 
 /** Ports from `first` to `last`, both included, 0 to 65535. */
 export interface PortRange {
