@@ -9,14 +9,14 @@ import { type KernelEvent, KernelRoutes } from '#bgp/kernel/kernel-routes.ts';
 import { systemClock } from '#bgp/session/clock.ts';
 import { kernelSockets } from '#bgp/session/transport/sockets.ts';
 import { IPV4_UNICAST } from '#bgp/wire/constants.ts';
+import { type DaemonLog, type Log, LogLimit, openLog } from '#daemon/log.ts';
+import { readVersion } from '#daemon/version.ts';
 import { Rtnetlink } from '#kernel/rtnetlink/rtnetlink.ts';
 import { bgpService } from '#proto/bgp.ts';
 import { RpcServer } from '#proto/server.ts';
 import { bgpHandlers } from './api/handlers.ts';
 import { ConfigFile, isFault, readConfigFile } from './daemon/config-file.ts';
-import { type DaemonLog, type Log, LogLimit, openLog } from './daemon/log.ts';
 import { usableAddresses } from './daemon/own-addresses.ts';
-import { readVersion } from './daemon/version.ts';
 import { Speaker } from './speaker.ts';
 
 export type RunOptions = {
@@ -47,7 +47,7 @@ export function isOperatorFault(error: unknown): error is Error {
  */
 export async function runSpeaker({ configFile, signal }: RunOptions): Promise<void> {
   const config = readConfigFile(configFile);
-  const log = openLog(config.log.level);
+  const log = openLog('bgp', config.log.level);
   const netlink = Rtnetlink.open();
   const speaker = new Speaker(config, {
     clock: systemClock,

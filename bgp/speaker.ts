@@ -28,10 +28,10 @@ import {
 import { describeError } from '#bgp/wire/errors.ts';
 import type { Fault } from '#bgp/wire/notification.ts';
 import type { RouteRefresh } from '#bgp/wire/refresh.ts';
+import { type Log, LogLimit } from '#daemon/log.ts';
 import { Convergence } from './daemon/convergence.ts';
 import { SessionEvents } from './daemon/events.ts';
 import { KernelFeed } from './daemon/kernel-feed.ts';
-import { type Log, LogLimit } from './daemon/log.ts';
 import { type InterfaceAddress, ownAddresses } from './daemon/own-addresses.ts';
 import { OwnRoutes } from './daemon/own-routes.ts';
 import { SessionLog } from './daemon/session-log.ts';

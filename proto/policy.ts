@@ -6,6 +6,7 @@ const v1 = margay.policy.v1;
 /** The service of policy.proto, for {@link RpcServer.add} and {@link connect}. */
 export const policyService = {
   getStatus: unary(path('GetStatus'), v1.GetStatusRequest, v1.Status),
+  explain: unary(path('Explain'), v1.ExplainRequest, v1.ExplainResponse),
   watch: serverStream(path('Watch'), v1.WatchRequest, v1.Update),
 } as const;
 

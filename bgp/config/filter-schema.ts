@@ -15,8 +15,9 @@ import type {
 import type { Prefix } from '#bgp/wire/address.ts';
 import { parseCommunity, parseExtendedCommunity, parseLargeCommunity } from '#bgp/wire/communities.ts';
 import { ORIGIN_EGP, ORIGIN_IGP, ORIGIN_INCOMPLETE } from '#bgp/wire/constants.ts';
+import { boolean, integer, leaf, mapping, oneOf } from '#daemon/leaves.ts';
 import { parseAddress, parsePrefix } from './address.ts';
-import { boolean, integer, leaf, mapping, oneOf, readAsRange } from './leaves.ts';
+import { readAsRange } from './leaves.ts';
 
 const MAX_U32 = 0xffffffff;
 

@@ -5,11 +5,11 @@
 import type { z } from 'zod';
 import { ACCEPT_ALL, OWN_PREFIXES, REJECT_ALL } from '#bgp/filter/builtin.ts';
 import { formatPrefix } from '#bgp/wire/address.ts';
+import { ConfigDocument } from '#daemon/document.ts';
+import { ConfigError, nearest, type PathPart } from '#daemon/problem.ts';
 import { isLinkLocal } from './address.ts';
-import { ConfigDocument } from './document.ts';
 import { resolveFilter } from './filter-schema.ts';
 import type { OriginateConfig, PeerConfig, SpeakerConfig } from './model.ts';
-import { ConfigError, nearest, type PathPart } from './problem.ts';
 import { resolveGeneral, resolveListen, resolveOriginate, resolvePeer } from './resolve.ts';
 import * as schema from './schema.ts';
 

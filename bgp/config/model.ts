@@ -7,6 +7,7 @@ import type { Filter } from '#bgp/filter/types.ts';
 import type { AsRange } from '#bgp/session/settings.ts';
 import type { Prefix } from '#bgp/wire/address.ts';
 import type { Family } from '#bgp/wire/constants.ts';
+import type { LogLevel } from '#daemon/log.ts';
 import type { Address } from './address.ts';
 
 export type SpeakerConfig = {
@@ -29,8 +30,6 @@ export type SpeakerConfig = {
   readonly api: { readonly socket: string };
   readonly log: { readonly level: LogLevel };
 };
-
-export type LogLevel = 'error' | 'warn' | 'info' | 'debug';
 
 export type ListenConfig = { readonly address: Address; readonly port: number };
 

@@ -3,24 +3,9 @@
  */
 
 import { z } from 'zod';
+import { boolean, integer, leaf, mapping, name, oneOf, seconds, text } from '#daemon/leaves.ts';
 import { filter } from './filter-schema.ts';
-import {
-  address,
-  asNumber,
-  boolean,
-  community,
-  familyName,
-  identifier,
-  integer,
-  leaf,
-  mapping,
-  name,
-  oneOf,
-  prefix,
-  remoteAs,
-  seconds,
-  text,
-} from './leaves.ts';
+import { address, asNumber, community, familyName, identifier, prefix, remoteAs } from './leaves.ts';
 
 const DAY = 86_400;
 const port = integer(1, 65535, 'a port');

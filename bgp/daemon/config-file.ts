@@ -5,9 +5,9 @@
 import { readFileSync } from 'node:fs';
 import { loadConfig } from '#bgp/config/load.ts';
 import type { SpeakerConfig } from '#bgp/config/model.ts';
-import { ConfigError } from '#bgp/config/problem.ts';
 import { ReloadError, type Reloaded, type Speaker } from '#bgp/speaker.ts';
-import type { Log } from './log.ts';
+import type { Log } from '#daemon/log.ts';
+import { ConfigError } from '#daemon/problem.ts';
 
 /** Thrown when the file can not be read. */
 export class ConfigFileError extends Error {

@@ -8,7 +8,7 @@ import type { Peer } from '#bgp/session/peer.ts';
 import { familyName } from '#bgp/wire/constants.ts';
 import { describeError } from '#bgp/wire/errors.ts';
 import type { AttributeError } from '#bgp/wire/types.ts';
-import type { Log, LogLimit } from './log.ts';
+import type { Log, LogLimit } from '#daemon/log.ts';
 
 export class SessionLog {
   readonly #log: Log;

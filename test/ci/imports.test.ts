@@ -13,10 +13,11 @@ const ALLOWED: Readonly<Record<string, string>> = {
   kernel: '',
   proto: '',
   datastore: '',
-  bgp: 'kernel proto datastore',
-  policy: 'proto datastore',
-  felix: 'kernel proto datastore',
-  cli: 'kernel proto datastore bgp policy felix',
+  daemon: '',
+  bgp: 'kernel proto datastore daemon',
+  policy: 'proto datastore daemon',
+  felix: 'kernel proto datastore daemon',
+  cli: 'kernel proto datastore daemon bgp policy felix',
   lab: 'kernel proto datastore cli',
   'k8s-manifests': '',
   test: folders.join(' '),
@@ -151,7 +152,7 @@ describe('the command', () => {
     const done = spawnSync(process.execPath, [command, root], { encoding: 'utf8' });
     expect(done.status).toBe(1);
     expect(done.stderr.split('\n')).toEqual([
-      "bgp/deep/er/a.ts:3: bgp/ must not import felix/ ('#felix/x.ts'): bgp/ may only import kernel/, proto/, datastore/",
+      "bgp/deep/er/a.ts:3: bgp/ must not import felix/ ('#felix/x.ts'): bgp/ may only import kernel/, proto/, datastore/, daemon/",
       "proto/b.js:3: proto/ must not import felix/ ('#felix/x.ts'): proto/ imports no other folder of ours",
       '',
     ]);

@@ -4,7 +4,7 @@
 
 import { loadConfig } from '#bgp/config/load.ts';
 import type { PeerConfig, SpeakerConfig } from '#bgp/config/model.ts';
-import { ConfigError } from '#bgp/config/problem.ts';
+import { ConfigError } from '#daemon/problem.ts';
 
 export const HEAD = 'routerId: 10.0.0.1\nas: 64512\n';
 

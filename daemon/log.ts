@@ -3,18 +3,19 @@
  */
 
 import { destination, type Logger, pino } from 'pino';
-import type { LogLevel } from '#bgp/config/model.ts';
+
+export type LogLevel = 'error' | 'warn' | 'info' | 'debug';
 
 export type Log = Pick<Logger, 'error' | 'warn' | 'info' | 'debug'>;
 
 export type DaemonLog = Log & { level: string };
 
 /** Written before the call returns: what a process says last is what one wants to read. */
-export function openLog(level: LogLevel): DaemonLog {
+export function openLog(daemon: string, level: LogLevel): DaemonLog {
   return pino(
     {
       level,
-      base: { daemon: 'bgp', pid: process.pid },
+      base: { daemon, pid: process.pid },
       timestamp: () => `,"time":"${new Date().toISOString()}"`,
       formatters: { level: (label) => ({ level: label }) },
     },

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { LogLimit } from '#bgp/daemon/log.ts';
+import { LogLimit } from '#daemon/log.ts';
 
 test('of a flood of lines ten go through at once, and the first one after it says how many did not', () => {
   let now = 0;
