@@ -15,9 +15,9 @@ export const MAY_IMPORT: Readonly<Record<string, readonly string[] | 'all'>> = {
   bgp: ['kernel', 'proto', 'datastore', 'daemon'],
   policy: ['proto', 'datastore', 'daemon'],
   felix: ['kernel', 'proto', 'datastore', 'daemon'],
-  cli: ['kernel', 'proto', 'datastore', 'daemon', 'bgp', 'policy', 'felix'],
+  cli: ['kernel', 'proto', 'datastore', 'daemon', 'bgp', 'policy', 'felix', 'lab'],
   // It runs the daemons as processes, so their folders are not among these.
-  lab: ['kernel', 'proto', 'datastore', 'cli'],
+  lab: ['kernel', 'proto', 'datastore'],
   'k8s-manifests': [],
   test: 'all',
   bench: 'all',

@@ -2,9 +2,10 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, readlinkSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
+import { processesIn, startTime } from '#lab/leftovers.ts';
 import { CommandError, runCommandSync } from './command.ts';
 import { connect, createNetns } from './netns.ts';
-import { processesIn, startTime, sweep } from './owner.ts';
+import { sweep } from './owner.ts';
 import { waitFor } from './wait.ts';
 
 describe('a namespace', () => {

@@ -1,7 +1,8 @@
 import { type ChildProcess, type SpawnOptions, spawn } from 'node:child_process';
 import { join } from 'node:path';
+import { NETNS_FOLDER, processesIn, removeNetns } from '#lab/leftovers.ts';
 import { type CommandOptions, runCommand, runCommandSync, toolEnvironment } from './command.ts';
-import { NETNS_FOLDER, newName, processesIn, removeNetns } from './owner.ts';
+import { newName } from './owner.ts';
 
 /** One end of a veth pair: the namespace it lies in, its name there, and its addresses with prefix length. */
 export interface LinkEnd {

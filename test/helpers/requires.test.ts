@@ -1,7 +1,8 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { gunzipSync } from 'node:zlib';
 import { describe, expect, test } from 'vitest';
-import { findTool, missing, type Need, requires } from './requires.ts';
+import { findTool } from './command.ts';
+import { missing, type Need, requires } from './requires.ts';
 
 describe('a need', () => {
   test('that is met does not skip', (ctx) => {

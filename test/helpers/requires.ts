@@ -1,6 +1,4 @@
-import { accessSync, constants } from 'node:fs';
-import { join } from 'node:path';
-import { CommandError, toolEnvironment } from './command.ts';
+import { CommandError, findTool } from './command.ts';
 import { createNetns, type Netns } from './netns.ts';
 
 /** Something a test needs that a machine may lack: a program, or a feature of the running kernel. */
@@ -27,12 +25,6 @@ export function requires(ctx: Skippable, ...needs: readonly Need[]): void {
 export function missing(...needs: readonly Need[]): string | undefined {
   const reasons = needs.map(probe).filter((reason) => reason !== undefined);
   return reasons.length === 0 ? undefined : [...new Set(reasons)].join('; ');
-}
-
-/** Whole path of a program, looked up in PATH, the sbin folders and FRR's own; undefined when there is none. */
-export function findTool(name: string): string | undefined {
-  const folders = (toolEnvironment().PATH ?? '').split(':');
-  return [...folders, '/usr/lib/frr'].map((folder) => join(folder, name)).find(isExecutable);
 }
 
 const KERNEL_PROBES = {
@@ -82,13 +74,4 @@ function link(type: string, ...options: readonly string[]): (ns: Netns) => unkno
 
 function nft(commands: string): (ns: Netns) => unknown {
   return (ns) => ns.exec('nft', ['-f', '-'], { input: `${commands}\n` });
-}
-
-function isExecutable(path: string): boolean {
-  try {
-    accessSync(path, constants.X_OK);
-    return true;
-  } catch {
-    return false;
-  }
 }

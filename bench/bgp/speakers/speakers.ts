@@ -9,8 +9,8 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
 import { stringify } from 'yaml';
+import { findTool } from '#lab/command.ts';
 import type { Netns } from '#test/helpers/netns.ts';
-import { findTool } from '#test/helpers/requires.ts';
 
 export type Neighbour = { readonly address: string; readonly asn: number };
 

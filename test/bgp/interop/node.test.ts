@@ -4,8 +4,8 @@
  */
 
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import type { PeerDescription } from '#lab/peers/description.ts';
 import { connect, createNetns, type Netns } from '#test/helpers/netns.ts';
-import type { PeerDescription } from '#test/helpers/peers/description.ts';
 import { launchPeer, peerTools } from '#test/helpers/peers/launch.ts';
 import type { Peer } from '#test/helpers/peers/peer.ts';
 import { missing, requires } from '#test/helpers/requires.ts';

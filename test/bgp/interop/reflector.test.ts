@@ -3,8 +3,8 @@
  */
 
 import { expect, test } from 'vitest';
+import { PEER_KINDS } from '#lab/peers/description.ts';
 import { connect, createNetns } from '#test/helpers/netns.ts';
-import { PEER_KINDS } from '#test/helpers/peers/description.ts';
 import { launchPeer, peerTools } from '#test/helpers/peers/launch.ts';
 import type { Peer } from '#test/helpers/peers/peer.ts';
 import { requires } from '#test/helpers/requires.ts';

@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { IPV4_UNICAST, IPV6_UNICAST } from '#bgp/wire/constants.ts';
 import { NetworkNamespace } from '#kernel/sys/namespace.ts';
-import { PEER_KINDS, type PeerDescription } from '#test/helpers/peers/description.ts';
+import { PEER_KINDS, type PeerDescription } from '#lab/peers/description.ts';
 import { launchPeer, peerTools } from '#test/helpers/peers/launch.ts';
 import { A4, A6, B4, B6, type TwoNamespaces, twoNamespaces } from '#test/helpers/peers/topology.ts';
 import { requires } from '#test/helpers/requires.ts';

@@ -1,9 +1,10 @@
+import { BirdDriver } from '#lab/peers/bird.ts';
+import type { PeerDescription, PeerKind } from '#lab/peers/description.ts';
+import type { Driver } from '#lab/peers/driver.ts';
+import { FrrDriver } from '#lab/peers/frr.ts';
+import { GobgpdDriver } from '#lab/peers/gobgpd.ts';
 import type { Netns } from '../netns.ts';
-import { BirdDriver } from './bird.ts';
-import type { PeerDescription, PeerKind } from './description.ts';
-import { FrrDriver } from './frr.ts';
-import { GobgpdDriver } from './gobgpd.ts';
-import { type Driver, Peer } from './peer.ts';
+import { Peer } from './peer.ts';
 
 /**
  * Starts a real BGP daemon in a namespace and waits until it answers. The test asks for its program first:

@@ -1,8 +1,8 @@
 import { existsSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
-import { startTime } from '../owner.ts';
+import { startTime } from '#lab/leftovers.ts';
+import type { Announcement, PeerKind } from '#lab/peers/description.ts';
 import { requires } from '../requires.ts';
-import type { Announcement, PeerKind } from './description.ts';
 import { launchPeer, peerTools } from './launch.ts';
 import { A4, A6, B4, B6, twoNamespaces } from './topology.ts';
 

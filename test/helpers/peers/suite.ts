@@ -1,8 +1,8 @@
 import { expect, test } from 'vitest';
+import { type NeighbourDescription, type PeerKind, UnsupportedByPeerError } from '#lab/peers/description.ts';
 import { connect, createNetns, type Netns } from '../netns.ts';
 import { requires } from '../requires.ts';
 import { waitFor } from '../wait.ts';
-import { type NeighbourDescription, type PeerKind, UnsupportedByPeerError } from './description.ts';
 import { launchPeer, peerTools } from './launch.ts';
 import type { Peer } from './peer.ts';
 import { A4, B4, twoNamespaces } from './topology.ts';

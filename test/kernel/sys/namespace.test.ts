@@ -6,9 +6,10 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { flock, socket } from '#kernel/sys/libc.ts';
 import { createNamespace, namespaceNames, removeNamespace } from '#kernel/sys/named-namespace.ts';
 import { NamespaceError, NetworkNamespace } from '#kernel/sys/namespace.ts';
+import { removeNetns } from '#lab/leftovers.ts';
 import { runCommand, runCommandSync } from '#test/helpers/command.ts';
 import { createNetns } from '#test/helpers/netns.ts';
-import { newName, removeNetns } from '#test/helpers/owner.ts';
+import { newName } from '#test/helpers/owner.ts';
 import { waitFor } from '#test/helpers/wait.ts';
 
 const CURRENT = '/proc/thread-self/ns/net';

@@ -1,7 +1,6 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { runCommand } from '../command.ts';
-import { findTool } from '../requires.ts';
+import { findTool, runCommand } from '../command.ts';
 import {
   type Announcement,
   type Family,
@@ -15,7 +14,7 @@ import {
   sortCommunities,
   UnsupportedByPeerError,
 } from './description.ts';
-import type { DaemonProcess, Driver } from './peer.ts';
+import type { DaemonProcess, Driver } from './driver.ts';
 
 /** gobgpd 3, asked by gobgp over a unix socket. */
 export class GobgpdDriver implements Driver {

@@ -1,7 +1,6 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { runCommand } from '../command.ts';
-import { findTool } from '../requires.ts';
+import { findTool, runCommand } from '../command.ts';
 import {
   type Announcement,
   type Family,
@@ -14,7 +13,7 @@ import {
   type SessionState,
   sortCommunities,
 } from './description.ts';
-import type { DaemonProcess, Driver } from './peer.ts';
+import type { DaemonProcess, Driver } from './driver.ts';
 
 /**
  * bgpd of FRR with zebra, asked by vtysh. Without zebra, bgpd knows no interfaces and refuses IPv6 routes that bring

@@ -1,7 +1,6 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { runCommand } from '../command.ts';
-import { findTool } from '../requires.ts';
+import { findTool, runCommand } from '../command.ts';
 import {
   type Announcement,
   communityNumbers,
@@ -15,7 +14,7 @@ import {
   type SessionState,
   sortCommunities,
 } from './description.ts';
-import type { DaemonProcess, Driver } from './peer.ts';
+import type { DaemonProcess, Driver } from './driver.ts';
 
 /** BIRD 2, asked through its control socket. Sessions are the protocols n0, n1... in the order of the description. */
 export class BirdDriver implements Driver {
