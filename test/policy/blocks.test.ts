@@ -9,6 +9,7 @@ import {
   rangeOf,
 } from '#datastore/address.ts';
 import { cutInPieces, rangesOf } from '#policy/compiler/blocks.ts';
+import { runs } from '#test/helpers/runs.ts';
 
 const text = ({ first, last }: { first: never; last: never }) =>
   `${formatAddress(first)}-${formatAddress(last)}`;
@@ -71,7 +72,7 @@ describe('blocks as ranges', () => {
             ).toHaveLength(2);
         }
       }),
-      { numRuns: 500 },
+      { numRuns: runs(500) },
     );
   });
 });
@@ -88,7 +89,7 @@ describe('pieces', () => {
           expect([...members].sort()).toEqual(expected);
         }
       }),
-      { numRuns: 300 },
+      { numRuns: runs(300) },
     );
   });
 });

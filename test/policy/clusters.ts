@@ -48,6 +48,20 @@ const containers = fc.oneof(
   { weight: 3, arbitrary: fc.array(container, { maxLength: 2 }) },
 );
 
+/** Some of them run beside the containers, and their ports count. */
+const initContainers = fc.oneof(
+  { weight: 3, arbitrary: fc.constant([]) },
+  {
+    weight: 1,
+    arbitrary: fc.array(
+      fc
+        .tuple(container, fc.constantFrom('Always', 'Always', ''))
+        .map(([container, restartPolicy]) => ({ ...container, restartPolicy })),
+      { minLength: 1, maxLength: 2 },
+    ),
+  },
+);
+
 const podAddresses = fc.oneof(
   { weight: 4, arbitrary: fc.tuple(ipv4, ipv6) },
   { weight: 2, arbitrary: fc.tuple(ipv4) },
@@ -67,6 +81,7 @@ const pod = fc
     hostNetwork: fc.constantFrom(false, false, false, false, true),
     phase: fc.constantFrom('Running', 'Running', 'Running', 'Running', 'Pending', 'Succeeded'),
     containers,
+    initContainers,
     addresses: podAddresses,
   })
   .map(
@@ -173,12 +188,31 @@ const twin = fc
     }),
   );
 
+/** One of a crowd that only addresses tell apart: blocks go through the middle of it. */
+const oneOfMany = fc
+  .record({
+    number: fc.nat(7),
+    nodeName,
+    ip: fc.oneof(ipv4, ipv4, ipv6),
+    namespace: fc.constantFrom('n0', 'n1'),
+  })
+  .map(
+    ({ number, nodeName, ip, namespace }): Manifest => ({
+      apiVersion: 'v1',
+      kind: 'Pod',
+      metadata: { namespace, name: `m${number}`, labels: { a: 'x' } },
+      spec: { nodeName, containers: [{ ports: [{ name: 'web', containerPort: 1 }] }] },
+      status: { podIPs: [{ ip }] },
+    }),
+  );
+
 /** One object of any kind. */
 export const anyManifest: fc.Arbitrary<Manifest> = fc.oneof(
   { weight: 1, arbitrary: namespace },
   { weight: 1, arbitrary: node },
   { weight: 3, arbitrary: pod },
   { weight: 2, arbitrary: twin },
+  { weight: 2, arbitrary: oneOfMany },
   { weight: 4, arbitrary: policy },
 );
 

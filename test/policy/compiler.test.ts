@@ -5,6 +5,7 @@ import { keyOf, type Resource } from '#datastore/resource.ts';
 import type { Change } from '#datastore/source.ts';
 import { Cluster } from '#policy/evaluator/cluster.ts';
 import { evaluate } from '#policy/evaluator/evaluate.ts';
+import { runs } from '#test/helpers/runs.ts';
 import { loadCases } from './cases.ts';
 import {
   addressesOf,
@@ -51,7 +52,7 @@ describe('what is compiled is what is meant', () => {
         const resources = resourcesOf(manifests);
         expect(differences(compile(resources), resources)).toEqual([]);
       }),
-      { numRuns: 2_000 },
+      { numRuns: runs(2_000) },
     );
   });
 
@@ -131,7 +132,7 @@ describe('only the state counts, not how it came about', () => {
           expect(describePrograms(compiled.programs)).toEqual(describePrograms(compile(resources).programs));
         });
       }),
-      { numRuns: 1_000 },
+      { numRuns: runs(1_000) },
     );
   });
 
@@ -161,7 +162,7 @@ describe('only the state counts, not how it came about', () => {
           describePrograms(compile(resourcesOf(manifests)).programs),
         );
       }),
-      { numRuns: 500 },
+      { numRuns: runs(500) },
     );
   });
 
@@ -173,7 +174,7 @@ describe('only the state counts, not how it came about', () => {
         compiled.apply(changesBetween(before, after));
         expect(describePrograms(compiled.programs)).toEqual(describePrograms(compile(after).programs));
       }),
-      { numRuns: 500 },
+      { numRuns: runs(500) },
     );
   });
 });

@@ -7,6 +7,7 @@ import { Cluster } from '#policy/evaluator/cluster.ts';
 import { evaluate } from '#policy/evaluator/evaluate.ts';
 import type { Party } from '#policy/evaluator/traffic.ts';
 import { type Diff, describeDifference, diffPolicies, type End } from '#policy/review/diff.ts';
+import { runs } from '#test/helpers/runs.ts';
 import { addressesOf, anyCluster, pairsOf, resourcesOf, TRAFFIC, withYaml } from './clusters.ts';
 import { trafficAt } from './compiled.ts';
 
@@ -150,6 +151,6 @@ test('for generated changes, it says of every connection what the reference eval
         }
       }
     }),
-    { numRuns: 300 },
+    { numRuns: runs(300) },
   );
 });

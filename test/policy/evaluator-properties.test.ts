@@ -5,6 +5,7 @@ import type { Resource } from '#datastore/resource.ts';
 import { Cluster } from '#policy/evaluator/cluster.ts';
 import { evaluate } from '#policy/evaluator/evaluate.ts';
 import type { Evaluator, Verdict } from '#policy/evaluator/traffic.ts';
+import { runs } from '#test/helpers/runs.ts';
 import { addressesOf, anyCluster, pairsOf, resourcesOf, TRAFFIC, withYaml } from './clusters.ts';
 
 /** Verdicts on everything that there is to ask about; the addresses are those of `about`. */
@@ -43,7 +44,7 @@ describe('policies', () => {
         const without = resources.filter((resource) => !isPolicy(resource));
         expect(verdicts(without).every(({ allowed }) => allowed)).toBe(true);
       }),
-      { numRuns: 100 },
+      { numRuns: runs(100) },
     );
   });
 
@@ -55,7 +56,7 @@ describe('policies', () => {
       fc.property(shuffled, ([resources, other]) => {
         expect(verdicts(other, resources)).toEqual(verdicts(resources));
       }),
-      { numRuns: 100 },
+      { numRuns: runs(100) },
     );
   });
 
@@ -77,7 +78,7 @@ describe('policies', () => {
         );
         expect(before.every((allowed, i) => !allowed || after[i]!)).toBe(true);
       }),
-      { numRuns: 200 },
+      { numRuns: runs(200) },
     );
   });
 
@@ -98,7 +99,7 @@ describe('policies', () => {
         const after = allowances(verdicts(all));
         expect(before.every((allowed, i) => !allowed || after[i]!)).toBe(true);
       }),
-      { numRuns: 200 },
+      { numRuns: runs(200) },
     );
   });
 
@@ -121,7 +122,7 @@ describe('policies', () => {
           }
         }
       }),
-      { numRuns: 100 },
+      { numRuns: runs(100) },
     );
   });
 });

@@ -4,6 +4,7 @@ import { Atom } from '#policy/compiler/atoms.ts';
 import { type AtomRule, GroupRules, type TierRules } from '#policy/compiler/group-rules.ts';
 import type { PodGroup } from '#policy/compiler/pods.ts';
 import { includes, portsOf, unionOf, verdictOn } from '#proto/ports.ts';
+import { runs } from '#test/helpers/runs.ts';
 
 const group: PodGroup = {
   key: '',
@@ -86,6 +87,6 @@ test('any peer, class and what is left come to what the tiers say, for every pee
         expect([port, accepted]).toEqual([port, naive(tiers, peer, port)]);
       }
     }),
-    { numRuns: 3_000 },
+    { numRuns: runs(3_000) },
   );
 });

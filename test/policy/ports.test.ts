@@ -15,6 +15,7 @@ import {
   unionOf,
   without,
 } from '#proto/ports.ts';
+import { runs } from '#test/helpers/runs.ts';
 
 const PLACES = [0, 1, 2, 3, 4, 5, 6, 65534, 65535];
 
@@ -72,7 +73,7 @@ describe('sets of ports', () => {
         expect(unionOf([without(a, b), a, b]).text).toBe(unionOf([b, a]).text);
         expect(without(unionOf([a, b]), b).text).toBe(without(a, b).text);
       }),
-      { numRuns: 1_000 },
+      { numRuns: runs(1_000) },
     );
   });
 
@@ -94,7 +95,7 @@ describe('sets of ports', () => {
           }
         }
       }),
-      { numRuns: 300 },
+      { numRuns: runs(300) },
     );
   });
 });
@@ -128,7 +129,7 @@ describe('tiers of rules', () => {
       fc.property(tiers, (tiers) => {
         expect(answers(acceptedPorts(tiers))).toEqual(QUESTIONS.map((question) => naive(tiers, question)));
       }),
-      { numRuns: 1_000 },
+      { numRuns: runs(1_000) },
     );
   });
 
@@ -141,7 +142,7 @@ describe('tiers of rules', () => {
         }));
         expect(isSubset(surelyAcceptedPorts(tiers), acceptedPorts(some))).toBe(true);
       }),
-      { numRuns: 1_000 },
+      { numRuns: runs(1_000) },
     );
   });
 

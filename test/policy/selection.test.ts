@@ -9,6 +9,7 @@ import {
   textOf,
 } from '#policy/compiler/selection.ts';
 import { canonicalSelector, selects } from '#policy/selector.ts';
+import { runs } from '#test/helpers/runs.ts';
 import { anyLabels, anySelector } from './generate.ts';
 
 const namespace = fc.constantFrom('n0', 'n1', 'n2');
@@ -85,6 +86,6 @@ test('the index selects what looking at everything would, and tells of each chan
         expect(index.size).toBe(new Set(held.map(({ selector }) => textOf(selector))).size);
       }
     }),
-    { numRuns: 500 },
+    { numRuns: runs(500) },
   );
 });

@@ -4,6 +4,7 @@ import { parse } from 'yaml';
 import type { LabelSelector } from '#datastore/label-selector.ts';
 import type { Labels } from '#datastore/schema.ts';
 import { canonicalSelector, selects } from '#policy/selector.ts';
+import { runs } from '#test/helpers/runs.ts';
 import { anyLabels, anySelector } from './generate.ts';
 
 function selector(source: string): LabelSelector {
@@ -66,7 +67,7 @@ describe('canonical form', () => {
       fc.property(anySelector, anyLabels, (written, labels) => {
         expect(selects(canonicalSelector(written), labels)).toBe(naive(written, labels));
       }),
-      { numRuns: 2_000 },
+      { numRuns: runs(2_000) },
     );
   });
 
@@ -80,7 +81,7 @@ describe('canonical form', () => {
         const same = worlds.every((labels) => naive(one, labels) === naive(two, labels));
         expect(canonicalSelector(one).text === canonicalSelector(two).text).toBe(same);
       }),
-      { numRuns: 2_000 },
+      { numRuns: runs(2_000) },
     );
   });
 
