@@ -46,6 +46,11 @@ type Peer =
   | { readonly kind: 'uniform'; readonly class: ClassState }
   | { readonly kind: 'split'; readonly classes: Map<AddressKey, ClassState> };
 
+interface Facets {
+  readonly always: readonly Facet[];
+  readonly inRanges: readonly Facet[];
+}
+
 export class View {
   readonly #context: ViewContext;
   /** How many of the local groups know an atom. */
@@ -61,6 +66,8 @@ export class View {
   readonly #pieceClasses: Record<Family, readonly ClassState[]> = { 4: [], 6: [] };
   #blocksChanged = false;
   readonly #changedPeers = new Set<PodGroup>();
+  /** Addresses that joined a group whose addresses blocks tell apart. */
+  readonly #newAddresses = new Map<PodGroup, AddressKey[]>();
 
   constructor(context: ViewContext) {
     this.#context = context;
@@ -120,7 +127,11 @@ export class View {
     }
     const now = joined?.kind === 'uniform' ? joined.class : undefined;
     if (now !== undefined || told) this.#tell(address, now);
-    if (joined !== undefined && (now === undefined || !this.#isOutsideOfRanges(to!, address))) {
+    if (joined?.kind === 'split') {
+      const known = this.#newAddresses.get(to!);
+      if (known === undefined) this.#newAddresses.set(to!, [address]);
+      else known.push(address);
+    } else if (joined !== undefined && !this.#isOutsideOfRanges(to!, address)) {
       this.#changedPeers.add(to!);
     }
     this.#context.changed();
@@ -130,7 +141,11 @@ export class View {
   flush(): void {
     if (this.#blocksChanged) this.#cutBlocks();
     for (const group of this.#changedPeers) this.#setPeer(group);
+    for (const [group, addresses] of this.#newAddresses) {
+      if (!this.#changedPeers.has(group)) this.#addAddresses(group, addresses);
+    }
     this.#changedPeers.clear();
+    this.#newAddresses.clear();
     for (const state of this.#unused) this.#forget(state);
     this.#unused.clear();
   }
@@ -203,28 +218,50 @@ export class View {
     else for (const state of before?.classes.values() ?? []) this.#release(state);
   }
 
+  /** Finds out the classes of addresses that are new in a group and not told yet; those of the others stay. */
+  #addAddresses(group: PodGroup, addresses: readonly AddressKey[]): void {
+    const peer = this.#peers.get(group)!;
+    const facets = this.#facetsOf(group);
+    if (peer.kind === 'uniform' || facets === undefined) throw new Error(`group ${group.key} has changed`);
+    for (const address of addresses) {
+      const state = this.#classAt(address, facets);
+      if (state === undefined) continue;
+      peer.classes.set(address, state);
+      this.#tell(address, state);
+    }
+  }
+
   #peerOf(group: PodGroup): Peer | undefined {
     if (group.addresses.size === 0) return undefined;
+    const facets = this.#facetsOf(group);
+    if (facets === undefined) return undefined;
+    if (this.#addressAtoms === 0) return this.#acquire(facets.always).peer;
+    const classes = new Map<AddressKey, ClassState>();
+    for (const address of group.addresses) {
+      const state = this.#classAt(address, facets);
+      if (state !== undefined) classes.set(address, state);
+    }
+    return this.#simplify(classes, group.addresses.size);
+  }
+
+  /** What the view knows a group's pods by: at all of their addresses, and at those in certain ranges. */
+  #facetsOf(group: PodGroup): Facets | undefined {
     const always: Facet[] = [];
     const inRanges: Facet[] = [];
     for (const atom of group.atoms) {
       if (!this.#atoms.has(atom)) continue;
       for (const facet of atom.facetsOf(group)) (atom.ranges === undefined ? always : inRanges).push(facet);
     }
-    if (always.length === 0 && inRanges.length === 0) return undefined;
-    if (this.#addressAtoms === 0) return this.#acquire(always).peer;
-    const classes = new Map<AddressKey, ClassState>();
-    for (const address of group.addresses) {
-      const own = [
-        ...always,
-        ...inRanges.filter(({ atom }) => findRange(atom.ranges!, address) !== undefined),
-      ];
-      // One that is nothing but in blocks is found among all addresses.
-      if (own.length === 0) continue;
-      const members = findRange(this.#pieces[familyOf(address)], address)?.members ?? [];
-      classes.set(address, this.#acquire([...own, ...members]));
-    }
-    return this.#simplify(classes, group.addresses.size);
+    return always.length === 0 && inRanges.length === 0 ? undefined : { always, inRanges };
+  }
+
+  /** The class of an address of a group, for one user more; `undefined` if it needs none of its own. */
+  #classAt(address: AddressKey, { always, inRanges }: Facets): ClassState | undefined {
+    const own = [...always, ...inRanges.filter(({ atom }) => findRange(atom.ranges!, address) !== undefined)];
+    // One that is nothing but in blocks is found among all addresses.
+    if (own.length === 0) return undefined;
+    const members = findRange(this.#pieces[familyOf(address)], address)?.members ?? [];
+    return this.#acquire([...own, ...members]);
   }
 
   /** Ranges seldom have to do with the addresses of pods: then one class, without any, is enough for all. */

@@ -188,8 +188,8 @@ const twin = fc
     }),
   );
 
-/** One of a crowd that only addresses tell apart: blocks go through the middle of it. */
-const oneOfMany = fc
+/** One of a crowd that only addresses tell apart. */
+export const oneOfMany = fc
   .record({
     number: fc.nat(7),
     nodeName,
@@ -205,6 +205,32 @@ const oneOfMany = fc
       status: { podIPs: [{ ip }] },
     }),
   );
+
+/** A policy that knows a crowd by its labels, and its addresses by blocks that go through the middle of it. */
+export const policyOnMany = fc
+  .record({
+    name: fc.constantFrom('a', 'b'),
+    direction: fc.constantFrom('ingress', 'egress'),
+    blocks: fc.array(fc.record({ ...crowdPorts(), block }), { minLength: 1, maxLength: 2 }),
+    pods: fc.record(crowdPorts()),
+  })
+  .map(({ name, direction, blocks, pods }): Manifest => {
+    const list = direction === 'ingress' ? 'from' : 'to';
+    const rules = [
+      ...blocks.map(({ block, ports }) => ({ [list]: [block], ports })),
+      { [list]: [{ podSelector: { matchLabels: { a: 'x' } } }], ports: pods.ports },
+    ];
+    return {
+      apiVersion: 'networking.k8s.io/v1',
+      kind: 'NetworkPolicy',
+      metadata: { namespace: 'n0', name },
+      spec: { policyTypes: [direction === 'ingress' ? 'Ingress' : 'Egress'], [direction]: rules },
+    };
+  });
+
+function crowdPorts() {
+  return { ports: fc.constantFrom([{ port: 1 }], [{ port: 2 }], [{ port: 'web' }], []) };
+}
 
 /** One object of any kind. */
 export const anyManifest: fc.Arbitrary<Manifest> = fc.oneof(

@@ -236,6 +236,22 @@ describe('only what makes a difference is compiled', () => {
     expect(near.take()).toEqual([]);
   });
 
+  test('pods that a block parts: each address as it is, also those that come later', () => {
+    const spec = FROM_CLIENTS.replace(
+      'ingress: [',
+      'ingress: [{ from: [{ ipBlock: { cidr: 10.0.0.0/16 } }], ports: [{ port: 443 }] }, ',
+    );
+    put(policy('from-clients', spec));
+    near.take();
+    // All that there were are in the block; this one is not.
+    put(pod('far-client-1', { app: 'client' }, '10.1.0.1'));
+    expect(near.take()).toEqual(['ingress 10.1.0.1 set', 'ingress a/server-0 TCP/80']);
+    put(pod('far-client-2', { app: 'client' }, '10.0.0.9'));
+    expect(near.take()).toEqual(['ingress 10.0.0.9 set']);
+    put(pod('far-client-3', { app: 'client' }, '10.1.0.2'), 'Pod/a/far-client-2');
+    expect(near.take()).toEqual(['ingress 10.0.0.9 gone', 'ingress 10.1.0.2 set']);
+  });
+
   test('a pod outside of a block, though it has the named port that is asked for in it, has no element', () => {
     const spec =
       '{ podSelector: { matchLabels: { app: server } }, policyTypes: [Egress], egress: [{ to: [{ ipBlock: { cidr: 10.9.0.0/16 } }], ports: [{ port: web }] }] }';

@@ -13,7 +13,9 @@ import {
   anyManifest,
   type Manifest,
   nameOf,
+  oneOfMany,
   pairsOf,
+  policyOnMany,
   resourcesOf,
   TRAFFIC,
   withYaml,
@@ -89,6 +91,20 @@ const step = fc.oneof(
 );
 const history = fc.tuple(withYaml(anyCluster), fc.array(step, { maxLength: 24 }));
 
+/** The history of a crowd of pods that blocks part, and of the blocks. */
+const crowdStep = fc.oneof(
+  { weight: 6, arbitrary: oneOfMany.map((put) => ({ put })) },
+  { weight: 1, arbitrary: policyOnMany.map((put) => ({ put })) },
+  { weight: 2, arbitrary: fc.nat().map((remove) => ({ remove })) },
+  { weight: 4, arbitrary: fc.constant('flush' as const) },
+);
+const crowdHistory = fc.tuple(
+  withYaml(
+    fc.uniqueArray(fc.oneof(oneOfMany, policyOnMany), { selector: nameOf, minLength: 2, maxLength: 8 }),
+  ),
+  fc.array(crowdStep, { maxLength: 24 }),
+);
+
 /** Plays a history, and looks at each stop. */
 function play(
   [first, steps]: readonly [
@@ -133,6 +149,18 @@ describe('only the state counts, not how it came about', () => {
         });
       }),
       { numRuns: runs(1_000) },
+    );
+  });
+
+  test('that of a crowd that blocks part, too', () => {
+    fc.assert(
+      fc.property(crowdHistory, (history) => {
+        play(history, (compiled, resources) => {
+          expect(describePrograms(compiled.programs)).toEqual(describePrograms(compile(resources).programs));
+          expect(differences(compiled, resources)).toEqual([]);
+        });
+      }),
+      { numRuns: runs(200) },
     );
   });
 
