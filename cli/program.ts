@@ -3,6 +3,7 @@ import { RpcError } from '#proto/error.ts';
 import { bgpCommand } from './bgp.ts';
 import type { Format, Terminal } from './output.ts';
 import { paint } from './output.ts';
+import { policyCommand } from './policy.ts';
 
 /** Exit statuses, the same for every command. */
 export const EXIT = {
@@ -46,6 +47,7 @@ export async function run(argv: readonly string[], context: Context): Promise<nu
     )
     .showHelpAfterError('(add --help for what there is)');
   program.addCommand(bgpCommand(context));
+  program.addCommand(policyCommand(context));
   prepare(program, context);
   try {
     await program.parseAsync([...argv], { from: 'user' });

@@ -35,6 +35,9 @@ export function connect<S extends Service>(
     'grpc.max_receive_message_length': 64 << 20,
     'grpc.initial_reconnect_backoff_ms': 100,
     'grpc.max_reconnect_backoff_ms': 5000,
+    // A stream on which nothing comes must not be taken for one where there is nothing to tell.
+    'grpc.keepalive_time_ms': 30_000,
+    'grpc.keepalive_timeout_ms': 10_000,
   });
   const calls: Record<string, unknown> = { close: () => client.close() };
   for (const [name, method] of Object.entries(service)) {

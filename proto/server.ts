@@ -1,5 +1,6 @@
-import { chmodSync, existsSync, unlinkSync } from 'node:fs';
+import { chmodSync, existsSync, statSync, unlinkSync } from 'node:fs';
 import { createConnection } from 'node:net';
+import type { PeerCertificate } from 'node:tls';
 import {
   Server,
   ServerCredentials,
@@ -17,6 +18,13 @@ export interface CallContext {
   readonly signal: AbortSignal;
   /** The client, as gRPC names it. */
   readonly peer: string;
+  /** The client's certificate, verified, where one was asked for. */
+  readonly certificate: PeerCertificate | undefined;
+  /**
+   * Resolves when all replies that a stream gave so far have gone out, or the signal is aborted. A stream that waits for
+   * it before it makes the next reply has no more than one waiting in memory, where otherwise there would be sixteen.
+   */
+  readonly written: () => Promise<void>;
 }
 
 /** A function for each method: a promise of the reply, or an async iterable of the replies. */
@@ -43,7 +51,7 @@ export class RpcServer {
   });
   readonly #options: ServerOptions;
   readonly #stopping = new AbortController();
-  #socketPath: string | undefined;
+  #socket: { readonly path: string; readonly inode: number } | undefined;
 
   constructor(options: ServerOptions) {
     this.#options = options;
@@ -82,7 +90,7 @@ export class RpcServer {
       process.umask(mask);
     }
     chmodSync(path, 0o600);
-    this.#socketPath = path;
+    this.#socket = { path, inode: statSync(path).ino };
   }
 
   /** Listens on `host:port`; port 0 takes a free one. Returns the port. */
@@ -100,8 +108,10 @@ export class RpcServer {
         resolve();
       });
     });
-    if (this.#socketPath !== undefined && existsSync(this.#socketPath)) unlinkSync(this.#socketPath);
-    this.#socketPath = undefined;
+    // Another process may have taken the place already.
+    const { path, inode } = this.#socket ?? {};
+    this.#socket = undefined;
+    if (path !== undefined && statSync(path, { throwIfNoEntry: false })?.ino === inode) unlinkSync(path);
   }
 
   #bind(address: string, credentials: ServerCredentials): Promise<number> {
@@ -121,7 +131,13 @@ export class RpcServer {
   ): Promise<void> {
     const gone = this.#abortWith(call);
     try {
-      reply(null, await handler(call.request, { signal: gone.signal, peer: call.getPeer() }));
+      reply(
+        null,
+        await handler(
+          call.request,
+          contextOf(call, gone.signal, async () => {}),
+        ),
+      );
     } catch (error) {
       reply(this.#status(name, error));
     } finally {
@@ -135,15 +151,16 @@ export class RpcServer {
     handler: (request: unknown, context: CallContext) => unknown,
   ): Promise<void> {
     const gone = this.#abortWith(call);
+    const outgoing = new Outgoing(gone.signal);
     try {
-      const replies = handler(call.request, {
-        signal: gone.signal,
-        peer: call.getPeer(),
-      }) as AsyncIterable<unknown>;
+      const replies = handler(
+        call.request,
+        contextOf(call, gone.signal, () => outgoing.drained()),
+      ) as AsyncIterable<unknown>;
       for await (const reply of replies) {
         if (gone.signal.aborted) break;
         // A reader that does not keep up holds up its own handler, and nobody else.
-        if (!call.write(reply)) await drained(call, gone.signal);
+        if (!call.write(reply, outgoing.add())) await drained(call, gone.signal);
       }
       if (this.#stopping.signal.aborted)
         call.emit('error', rpcStatus(new RpcError('UNAVAILABLE', 'the server is stopping')));
@@ -178,6 +195,43 @@ export class RpcServer {
     return rpcStatus(
       new RpcError('INTERNAL', `${name} failed: ${error instanceof Error ? error.message : error}`),
     );
+  }
+}
+
+function contextOf(
+  call: ServerUnaryCall<unknown, unknown> | ServerWritableStream<unknown, unknown>,
+  signal: AbortSignal,
+  written: () => Promise<void>,
+): CallContext {
+  const certificate = call.getAuthContext()?.sslPeerCertificate;
+  return { signal, peer: call.getPeer(), certificate, written };
+}
+
+/** Replies that were given to the connection and have not gone out. */
+class Outgoing {
+  readonly #signal: AbortSignal;
+  #count = 0;
+  #wake: (() => void) | undefined;
+
+  constructor(signal: AbortSignal) {
+    this.#signal = signal;
+    signal.addEventListener('abort', () => this.#wake?.(), { once: true });
+  }
+
+  /** One more. @returns to be called when it has gone out */
+  add(): () => void {
+    this.#count++;
+    return () => {
+      if (--this.#count === 0) this.#wake?.();
+    };
+  }
+
+  async drained(): Promise<void> {
+    if (this.#count === 0 || this.#signal.aborted) return;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#wake = resolve;
+    await promise;
+    this.#wake = undefined;
   }
 }
 

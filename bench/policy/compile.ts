@@ -60,6 +60,8 @@ class Counter implements ProgramSink {
     this.elements += ranges.length;
   }
 
+  classGone(): void {}
+
   commit(): void {}
 }
 

@@ -312,6 +312,7 @@ export class View {
     for (const group of [...state.entries.keys()]) this.#setEntry(state, group, undefined);
     this.#classes.delete(state.key);
     this.#context.names.release(state.key);
+    this.#context.sink.classGone(state.id);
   }
 
   #setEntry(state: ClassState, group: PodGroup, verdicts: PortVerdicts | undefined): void {

@@ -38,6 +38,8 @@ export class NodeProgram implements ProgramSink {
     this[direction].blocks[family] = ranges;
   }
 
+  classGone(): void {}
+
   commit(): void {}
 
   /**

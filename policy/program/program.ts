@@ -51,5 +51,7 @@ export interface ProgramSink {
   address(direction: Direction, address: AddressKey, id: ClassId | undefined): void;
   /** The classes of all other addresses: all ranges of a family, sorted and apart. */
   blocks(direction: Direction, family: Family, ranges: readonly BlockRange[]): void;
+  /** In one direction no address is of the class any more, so that nothing is said of it. */
+  classGone(id: ClassId): void;
   commit(): void;
 }

@@ -30,6 +30,8 @@ class Recorder implements ProgramSink {
     this.heard.push(`${direction} IPv${family} ${ranges.length} ranges`);
   }
 
+  classGone(): void {}
+
   commit(): void {}
 
   take(): string[] {

@@ -1,0 +1,223 @@
+/**
+ * From one compiler to many readers. A node that somebody wants is open in the compiler once, however many ask for it.
+ */
+
+import { setImmediate } from 'node:timers/promises';
+import type { margay } from '#proto/generated/policy.js';
+import type { Compiler } from '../compiler/compiler.ts';
+import type { ProgramSink } from '../program/program.ts';
+import { pack } from './pack.ts';
+import { Subscriber } from './subscriber.ts';
+
+/** Readers of one node. More than one is somebody who looks, or one whose end has not been noticed yet. */
+const MOST_OF_A_NODE = 8;
+
+/** Thrown into a reader when too many others came for its node. */
+export class ReplacedError extends Error {
+  override readonly name = 'ReplacedError';
+  readonly code = 'READER_REPLACED';
+
+  constructor(node: string) {
+    super(`node ${node}: found more than ${MOST_OF_A_NODE} readers, expected one; the oldest is ended`);
+  }
+}
+
+export interface ReadOptions {
+  readonly node: string;
+  /** The other end of the connection, '' if there is nothing to say of it. */
+  readonly peer: string;
+  readonly signal: AbortSignal;
+  /** Resolves when all that was given before has gone out. */
+  readonly written: () => Promise<void>;
+}
+
+export class Fanout {
+  readonly #compiler: Compiler;
+  readonly #date: () => number;
+  readonly #feeds = new Map<string, Feed>();
+  readonly #subscribers = new Set<Subscriber>();
+  /** Those that have to be told everything once they are ready for it. */
+  readonly #behind = new Set<Subscriber>();
+  readonly #inSync = Promise.withResolvers<void>();
+  /** Whose turn it is to have a node opened. */
+  #turn: Promise<void> = Promise.resolve();
+  /** When the last change was taken over; seconds since 1970. */
+  #changedAt = 0;
+
+  /** @param date ms since 1970 */
+  constructor(compiler: Compiler, date: () => number) {
+    this.#compiler = compiler;
+    this.#date = date;
+  }
+
+  /** In the order in which they came. */
+  get subscribers(): Iterable<Subscriber> {
+    return this.#subscribers;
+  }
+
+  /** The compiler has all objects: from now on readers are told. */
+  start(): void {
+    this.#inSync.resolve();
+  }
+
+  /** Tells all readers what has been given to the compiler. */
+  flush(): void {
+    this.#changedAt = this.#date() / 1_000;
+    this.#compiler.flush();
+    // Those that are too far behind are left alone until they are ready, and so is a node that nobody else wants.
+    for (const subscriber of this.#behind) this.#leave(subscriber);
+    this.#behind.clear();
+  }
+
+  /**
+   * All updates for one reader, for as long as it reads.
+   *
+   * @throws ReplacedError
+   */
+  async *read({ node, peer, signal, written }: ReadOptions): AsyncGenerator<margay.policy.v1.IUpdate> {
+    const subscriber = new Subscriber({
+      node,
+      peer,
+      since: this.#date() / 1_000,
+      describeClass: (id) => this.#compiler.describeClass(id),
+      onBehind: () => this.#behind.add(subscriber),
+    });
+    const { ended } = subscriber;
+    const end = () => ended.abort(signal.reason);
+    signal.addEventListener('abort', end);
+    if (signal.aborted) end();
+    this.#admit(subscriber);
+    try {
+      yield* this.#updates(subscriber, written);
+      const { reason } = ended.signal;
+      if (reason instanceof ReplacedError) throw reason;
+    } finally {
+      signal.removeEventListener('abort', end);
+      this.#subscribers.delete(subscriber);
+      this.#behind.delete(subscriber);
+      this.#leave(subscriber);
+    }
+  }
+
+  async *#updates(
+    subscriber: Subscriber,
+    written: () => Promise<void>,
+  ): AsyncGenerator<margay.policy.v1.IUpdate> {
+    const { signal } = subscriber.ended;
+    while (!signal.aborted) {
+      await subscriber.ready();
+      if (subscriber.isBehind) await this.#begin(subscriber);
+      if (signal.aborted) return;
+      for (const part of pack(subscriber.take(this.#changedAt))) {
+        yield part;
+        await written();
+        if (signal.aborted) return;
+      }
+      subscriber.written();
+    }
+  }
+
+  #admit(subscriber: Subscriber): void {
+    const others = [...this.#subscribers].filter(({ node }) => node === subscriber.node);
+    if (others.length >= MOST_OF_A_NODE) others[0]!.ended.abort(new ReplacedError(subscriber.node));
+    this.#subscribers.add(subscriber);
+  }
+
+  /** Has everything told to a reader, when it is its turn. */
+  async #begin(subscriber: Subscriber): Promise<void> {
+    const { signal } = subscriber.ended;
+    await Promise.race([this.#inSync.promise, aborted(signal)]);
+    if (signal.aborted) return;
+    const before = this.#turn;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#turn = promise;
+    await before;
+    try {
+      if (signal.aborted) return;
+      let feed = this.#feeds.get(subscriber.node);
+      if (feed === undefined) {
+        feed = new Feed(this.#compiler, subscriber.node, () => this.#changedAt);
+        this.#feeds.set(subscriber.node, feed);
+      }
+      feed.join(subscriber);
+      this.#behind.delete(subscriber);
+      // To open a node takes a while: let others have theirs.
+      await setImmediate();
+    } finally {
+      resolve();
+    }
+  }
+
+  #leave(subscriber: Subscriber): void {
+    const feed = this.#feeds.get(subscriber.node);
+    if (feed?.leave(subscriber)) this.#feeds.delete(subscriber.node);
+  }
+}
+
+/** An open node and its readers. */
+class Feed implements ProgramSink {
+  readonly #compiler: Compiler;
+  readonly #node: string;
+  readonly #changedAt: () => number;
+  readonly #subscribers = new Set<Subscriber>();
+  /** Who is told now. */
+  #audience: Iterable<Subscriber> = this.#subscribers;
+  #close: (() => void) | undefined;
+
+  constructor(compiler: Compiler, node: string, changedAt: () => number) {
+    this.#compiler = compiler;
+    this.#node = node;
+    this.#changedAt = changedAt;
+  }
+
+  /** Has the node opened anew, and everything told to one reader. The others know all of it. */
+  join(subscriber: Subscriber): void {
+    this.#compiler.flush();
+    this.#close?.();
+    subscriber.begin();
+    this.#audience = [subscriber];
+    this.#close = this.#compiler.open(this.#node, this);
+    this.#audience = this.#subscribers;
+    this.#subscribers.add(subscriber);
+  }
+
+  /** @returns whether it was the last reader, so that the node is closed */
+  leave(subscriber: Subscriber): boolean {
+    this.#subscribers.delete(subscriber);
+    if (this.#subscribers.size > 0) return false;
+    this.#close?.();
+    this.#close = undefined;
+    return true;
+  }
+
+  endpoint(...change: Parameters<ProgramSink['endpoint']>): void {
+    for (const { sink } of this.#audience) sink.endpoint(...change);
+  }
+
+  entry(...change: Parameters<ProgramSink['entry']>): void {
+    for (const { sink } of this.#audience) sink.entry(...change);
+  }
+
+  address(...change: Parameters<ProgramSink['address']>): void {
+    for (const { sink } of this.#audience) sink.address(...change);
+  }
+
+  blocks(...change: Parameters<ProgramSink['blocks']>): void {
+    for (const { sink } of this.#audience) sink.blocks(...change);
+  }
+
+  classGone(...change: Parameters<ProgramSink['classGone']>): void {
+    for (const { sink } of this.#audience) sink.classGone(...change);
+  }
+
+  commit(): void {
+    for (const subscriber of this.#audience) subscriber.commit(this.#changedAt());
+  }
+}
+
+function aborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve();
+    else signal.addEventListener('abort', () => resolve(), { once: true });
+  });
+}
