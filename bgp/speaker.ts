@@ -76,7 +76,9 @@ export class ReloadError extends Error {
   readonly fields: readonly string[];
 
   constructor(fields: readonly string[]) {
-    super(`${fields.join(', ')}: a change needs a restart of the speaker; nothing was changed`);
+    super(
+      `${fields.join(', ')}: found another value than at the start, expected the same: a change takes a restart of the speaker; nothing was changed`,
+    );
     this.fields = fields;
   }
 }
@@ -85,10 +87,12 @@ export class ReloadError extends Error {
 const PIECE = 256;
 const KERNEL_PIECE = 2048;
 const CONVERGENCE_INTERVAL_MS = 250;
-/** Longest wait for neighbours to take the Cease, in ms: no neighbour keeps the process from ending. */
+/** Longest wait for neighbours to take the Cease and for the kernel, in ms: neither keeps the process from ending. */
 const FAREWELL_MS = 5000;
-/** Parts of the configuration that identifiers, sockets and tables are made from at the start. */
-const FIXED = ['routerId', 'as', 'clusterId', 'kernel', 'api'] as const;
+/** Parts of the configuration that sockets and the kernel's routes are made from at the start. */
+const FIXED = ['kernel', 'api'] as const;
+/** Those that the RIB has to know of. */
+const OF_RIB = ['routerId', 'as', 'clusterId', 'decision', 'ecmp'] as const;
 
 export class Speaker implements SessionHandler {
   readonly rib: Rib;
@@ -165,9 +169,7 @@ export class Speaker implements SessionHandler {
     const established = new Set([...this.sessions.peers].filter((peer) => peer.session !== undefined));
     this.sessions.reconfigure(config, difference);
     this.#forgetRemoved();
-    if (difference.parts.includes('decision') || difference.parts.includes('ecmp')) {
-      this.rib.setDecision(ribSettings(config));
-    }
+    if (OF_RIB.some((part) => difference.parts.includes(part))) this.rib.configure(ribSettings(config));
     const changed = new Set(difference.changed.map(({ after }) => after.key));
     for (const [peer, record] of this.#records) {
       if (!changed.has(peer.config.key) || record.index === undefined) continue;
@@ -198,7 +200,7 @@ export class Speaker implements SessionHandler {
     const longEnough = new Promise<void>((resolve) => {
       cancel = this.#options.clock.after(FAREWELL_MS, resolve);
     });
-    await Promise.all([Promise.race([closed, longEnough]), this.kernel?.close()]);
+    await Promise.race([Promise.all([closed, this.kernel?.close()]), longEnough]);
     cancel();
   }
 

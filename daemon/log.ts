@@ -2,7 +2,8 @@
  * The log: one JSON object a line on standard error.
  */
 
-import { destination, type Logger, pino } from 'pino';
+import { type Logger, pino } from 'pino';
+import { LogOutput, standardError } from './log-output.ts';
 
 export type LogLevel = 'error' | 'warn' | 'info' | 'debug';
 
@@ -10,16 +11,26 @@ export type Log = Pick<Logger, 'error' | 'warn' | 'info' | 'debug'>;
 
 export type DaemonLog = Log & { level: string };
 
-/** Written before the call returns: what a process says last is what one wants to read. */
-export function openLog(daemon: string, level: LogLevel): DaemonLog {
+/**
+ * Written before the call returns, as what a process says last is what one wants to read; and whatever becomes of standard error, the
+ * daemon goes on.
+ *
+ * @param target with a `writable` that knows, it is never waited for
+ */
+export function openLog(daemon: string, level: LogLevel, target = standardError()): DaemonLog {
+  const base = { daemon, pid: process.pid };
+  const output = new LogOutput(target, (lines) => {
+    const time = new Date().toISOString();
+    return `${JSON.stringify({ level: 'warn', time, ...base, lines, msg: 'lines of the log were lost' })}\n`;
+  });
   return pino(
     {
       level,
-      base: { daemon, pid: process.pid },
+      base,
       timestamp: () => `,"time":"${new Date().toISOString()}"`,
       formatters: { level: (label) => ({ level: label }) },
     },
-    destination({ dest: 2, sync: true }),
+    output,
   );
 }
 

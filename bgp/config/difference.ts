@@ -168,8 +168,10 @@ function comparePeers(
 function commonFields(before: SpeakerConfig, after: SpeakerConfig): ChangedField[] {
   const fields: ChangedField[] = [];
   const add = (field: string, ...effects: Effect[]) => fields.push({ field, family: undefined, effects });
-  // It is in every OPEN; a changed AS shows in the local AS of those whom it is for.
+  // It is in every OPEN.
   if (before.routerId !== after.routerId) add('routerId', 'reset');
+  // Shows in the local AS of those whom it is for; for the others it is the AS that must not be in a path.
+  if (before.as !== after.as) add('as', 'softIn');
   if (before.clusterId !== after.clusterId) add('clusterId', 'softIn', 'softOut');
   if (before.gracefulShutdown !== after.gracefulShutdown) add('gracefulShutdown', 'softOut');
   return fields;

@@ -53,6 +53,12 @@ export class SessionLog {
           );
         });
         return;
+      case 'keyFailed':
+        this.#log.error(
+          { neighbor: event.neighbor, error: event.error.message },
+          'the kernel did not take the password: connections from there are refused (net.core.optmem_max bounds the number of passwords; reload once it is larger)',
+        );
+        return;
       case 'listening':
         this.#log.info({ address: event.address, port: event.port }, 'listening');
         return;

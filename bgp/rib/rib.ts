@@ -113,10 +113,22 @@ export class Rib {
     return this.#settings;
   }
 
-  /** Puts other decision and multipath settings into force. AS, router id and cluster id stay what they were. */
-  setDecision(settings: Pick<RibSettings, 'decision' | 'multipath'>): void {
-    this.#settings = { ...this.#settings, ...settings };
+  /**
+   * Puts other settings into force without touching any session: everything is decided again, and what depends on AS, router id
+   * and cluster id is filtered and sent again. The local preference of routes that come without one stays what it was.
+   */
+  configure(settings: RibSettings): void {
+    const { routerId } = this.#settings;
+    this.#settings = { ...settings, defaultLocalPref: this.#settings.defaultLocalPref };
+    for (const index of [LOCAL_PEER, KERNEL_PEER]) {
+      const own = this.peers[index]!;
+      own.routerId = settings.routerId;
+      if (routerId !== settings.routerId) own.identity = this.#identities++;
+    }
     for (const rib of this.families.values()) rib.setDecision(settings.decision, settings.multipath);
+    for (const [index, peer] of this.peers.entries()) {
+      if (peer?.session !== undefined) this.updatePeer(index, peer.settings);
+    }
   }
 
   /** A neighbour that sessions may come up for. @returns its index, which names it in all other calls. */

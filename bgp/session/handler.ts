@@ -54,6 +54,8 @@ export type SessionEvent =
   | { readonly kind: 'added' | 'removed'; readonly peer: Peer }
   /** A connection from nobody that is known, or from one too many. */
   | { readonly kind: 'rejected'; readonly address: string; readonly reason: string }
+  /** The kernel did not take the password of a neighbour, named by address or prefix: nobody may connect from there. */
+  | { readonly kind: 'keyFailed'; readonly neighbor: string; readonly error: Error }
   | { readonly kind: 'listening'; readonly address: string; readonly port: number }
   /** Listening failed; it is tried again. */
   | { readonly kind: 'listenFailed'; readonly address: string; readonly port: number; readonly error: Error };

@@ -37,6 +37,8 @@ export class Sessions {
   /** Dynamic neighbours by the prefix that let them in. */
   readonly #templates = new Map<string, Template>();
   readonly #listeners = new Map<string, Listener>();
+  /** Keys that the kernel did not take, by the neighbour's and the listener's name: without them anybody could come in. */
+  readonly #missingKeys = new Map<string, Set<string>>();
   #config: SpeakerConfig;
   /** A dynamic neighbour whose connection is just about to be handed over. */
   #arriving: Peer | undefined;
@@ -86,7 +88,12 @@ export class Sessions {
       }
     }
     for (const at of difference.listen.added) this.#listen(at);
-    for (const peer of difference.added) this.#add(peer);
+    for (const peer of difference.added) {
+      this.#setKey(peer);
+      this.#add(peer);
+    }
+    // What had no room for it before may have now.
+    for (const peer of config.peers) if (this.#missingKeys.has(peer.key)) this.#setKey(peer);
   }
 
   /**
@@ -106,14 +113,23 @@ export class Sessions {
   }
 
   #add(config: PeerConfig): void {
-    this.#setKey(config);
     if (config.match.kind === 'prefix') {
       this.#templates.set(config.key, { config, members: new Set() });
       return;
     }
     const peer = this.#newPeer(config.match.address, config);
+    const dynamic = this.#peers.get(peer.name);
+    if (dynamic !== undefined) this.#end(dynamic);
     this.#peers.set(peer.name, peer);
     if (config.enabled) peer.start();
+  }
+
+  /** A dynamic neighbour is one by its own address now. */
+  #end(dynamic: Peer): void {
+    this.#templates.get(dynamic.config.key)?.members.delete(dynamic);
+    this.#peers.delete(dynamic.name);
+    dynamic.remove();
+    this.#handler.event({ kind: 'removed', peer: dynamic });
   }
 
   #remove(config: PeerConfig): void {
@@ -123,6 +139,7 @@ export class Sessions {
       peer.remove();
     }
     this.#templates.delete(config.key);
+    this.#missingKeys.delete(config.key);
   }
 
   #membersOf(config: PeerConfig): Peer[] {
@@ -163,6 +180,12 @@ export class Sessions {
     if (socket.destroyed) return;
     const name = formatAddress(address);
     const known = this.#peers.get(name);
+    const template = known === undefined ? this.#templateFor(address) : undefined;
+    const key = (known ?? template)?.config.key;
+    if (key !== undefined && this.#missingKeys.has(key)) {
+      this.#reject(socket, name, `the kernel did not take the password of ${key}`);
+      return;
+    }
     if (known !== undefined) {
       if (waited < MAX_WAITS && (known.unsettled || (waited === 0 && known.state === 'Established'))) {
         // The end of its last connection arrived with this one, or before it: that comes first.
@@ -173,7 +196,6 @@ export class Sessions {
       }
       return;
     }
-    const template = this.#templateFor(address);
     if (template === undefined) this.#reject(socket, name, 'no such neighbour is configured');
     else if (!template.config.enabled) this.#reject(socket, name, `${template.config.key} is disabled`);
     else if (template.members.size >= limitOf(template.config)) {
@@ -244,7 +266,7 @@ export class Sessions {
       sockets,
       accept: (socket) => this.#accept(socket),
       opened: (listening) => {
-        for (const peer of this.#config.peers) setKey(listening, peer);
+        for (const peer of this.#config.peers) this.#setKeyOf(nameOf(at), listening, peer);
       },
       event: (event) => this.#handler.event(event),
     });
@@ -255,11 +277,33 @@ export class Sessions {
   #unlisten(at: ListenConfig): void {
     this.#listeners.get(nameOf(at))?.close();
     this.#listeners.delete(nameOf(at));
+    for (const key of [...this.#missingKeys.keys()]) this.#keyMissing(key, nameOf(at), false);
   }
 
   #setKey(peer: PeerConfig): void {
-    for (const { listening } of this.#listeners.values())
-      if (listening !== undefined) setKey(listening, peer);
+    for (const [name, { listening }] of this.#listeners) {
+      if (listening !== undefined) this.#setKeyOf(name, listening, peer);
+    }
+  }
+
+  /** The kernel has room for a number of keys only: a neighbour without its own is kept out, and the others are served. */
+  #setKeyOf(listener: string, listening: Listening, peer: PeerConfig): void {
+    try {
+      setKey(listening, peer);
+      this.#keyMissing(peer.key, listener, false);
+    } catch (error) {
+      if (!(error instanceof Error)) throw error;
+      this.#keyMissing(peer.key, listener, true);
+      this.#handler.event({ kind: 'keyFailed', neighbor: peer.key, error });
+    }
+  }
+
+  #keyMissing(key: string, listener: string, missing: boolean): void {
+    const listeners = this.#missingKeys.get(key) ?? new Set();
+    if (missing) listeners.add(listener);
+    else listeners.delete(listener);
+    if (listeners.size > 0) this.#missingKeys.set(key, listeners);
+    else this.#missingKeys.delete(key);
   }
 }
 

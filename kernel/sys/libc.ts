@@ -187,6 +187,16 @@ export function pollReadable(fds: readonly number[], timeout: number): boolean[]
   return fds.map((_, i) => memory[i * 2 + 1]! >>> 16 !== 0);
 }
 
+/** poll(2) for room to write, without waiting. Also true where a write would fail at once: there is no need to wait for that. */
+export function pollWritable(fd: number): boolean {
+  const memory = Int32Array.of(fd, 4); // POLLOUT
+  for (;;) {
+    if (cPoll(memory, 1, 0) >= 0) return memory[1]! >>> 16 !== 0;
+    const error = koffi.errno();
+    if (error !== EINTR) throw new SyscallError('poll', error);
+  }
+}
+
 /** setns(2): moves the calling thread into the namespace that `fd` stands for. */
 export function setns(fd: number, type: number): void {
   check('setns', cSetns(fd, type));

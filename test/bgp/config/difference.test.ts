@@ -122,7 +122,10 @@ describe('the difference of two configurations', () => {
     ]);
     expect(id.parts).toEqual(['routerId']);
     const as = compareConfigs(before, load(`routerId: 10.0.0.1\nas: 2\n${peers}`));
-    expect(as.changed.map(({ after, reset }) => [after.key, reset])).toEqual([['10.0.0.1', true]]);
+    expect(as.changed.map(({ after, reset, softIn }) => [after.key, reset, softIn.length])).toEqual([
+      ['10.0.0.1', true, 0],
+      ['10.0.0.2', false, 1],
+    ]);
   });
 
   it('names prefixes, listening addresses and parts of the speaker', () => {

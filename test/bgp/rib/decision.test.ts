@@ -358,7 +358,8 @@ describe('multipath', () => {
       findRoute(speaker.rib, IPV4_UNICAST, ipv4('20.0.0.0'), 8)!.paths.filter(({ multipath }) => multipath)
         .length;
     expect(multi()).toBe(2);
-    speaker.rib.setDecision({
+    speaker.rib.configure({
+      ...speaker.rib.settings,
       decision,
       multipath: { maxPaths: 1, ebgp: true, ibgp: true, asPathRelax: false },
     });

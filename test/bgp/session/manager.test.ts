@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { compareConfigs } from '#bgp/config/difference.ts';
+import { kernelSockets, type Sockets } from '#bgp/session/transport/sockets.ts';
 import { IPV4_UNICAST } from '#bgp/wire/constants.ts';
 import { notification } from '#bgp/wire/notification.ts';
 import { close } from '#kernel/sys/libc.ts';
@@ -126,6 +127,38 @@ describe('who connects', () => {
   });
 });
 
+describe('a neighbour from a prefix that gets an entry of its own', () => {
+  it('is not one of the prefix any more, and comes up with what the entry says', async () => {
+    const range = `${HEAD}peers:\n  - {prefix: 10.0.0.0/24, remoteAs: 64513}\n`;
+    using us = new Speaker(range, a);
+    using two = dial(2);
+    using three = dial(3);
+    await two.establish();
+    await three.establish(peerOpen({ identifier: 3 }));
+    const before = await us.reaches('10.0.0.2', 'Established');
+    await us.reaches('10.0.0.3', 'Established');
+    reconfigure(
+      us,
+      `${range}  - {address: 10.0.0.2, remoteAs: 64513, passive: true, timers: {hold: 30}, description: own}`,
+    );
+    expect((await two.next('notification')).notification).toMatchObject({ code: 6, subcode: 3 });
+    expect(us.downs).toEqual(['10.0.0.2']);
+    using again = dial(2);
+    await again.establish();
+    const after = await us.reaches('10.0.0.2', 'Established');
+    expect(after).not.toBe(before);
+    expect(after.session!.negotiated.holdTime).toBe(30);
+    expect(kinds(us)).toEqual(['added 10.0.0.2', 'added 10.0.0.3', 'removed 10.0.0.2']);
+    // And back: what the prefix lets in.
+    reconfigure(us, range);
+    using third = dial(2);
+    await third.establish();
+    await us.reaches('10.0.0.2', 'Established');
+    expect(us.peer('10.0.0.2').config.key).toBe('10.0.0.0/24');
+    expect(us.downs).not.toContain('10.0.0.3');
+  });
+});
+
 describe('a neighbour that connects again at once', () => {
   it('after it has ended its session is let in', async () => {
     using us = new Speaker(`${HEAD}peers:\n  - {prefix: 10.0.0.0/24, remoteAs: 64513}`, a);
@@ -202,6 +235,47 @@ describe('signatures and hops', () => {
     reconfigure(us, peers('description: open'));
     using plain = dial(2);
     await plain.next('open');
+  });
+
+  it('a password that the kernel has no room for keeps out that neighbour and no other, until there is room', async () => {
+    let full = true;
+    const real = kernelSockets(a);
+    const sockets: Sockets = {
+      connect: (target) => real.connect(target),
+      prepare: (socket, hops) => real.prepare(socket, hops),
+      listen: (...args) => {
+        const listening = real.listen(...args);
+        return {
+          family: listening.family,
+          get port() {
+            return listening.port;
+          },
+          setKey(neighbor, password) {
+            if (full && password === 'two') throw Object.assign(new Error('no room'), { code: 'ENOMEM' });
+            listening.setKey(neighbor, password);
+          },
+          close: () => listening.close(),
+        };
+      },
+    };
+    const source = `${peers('password: two')}  - {address: 10.0.0.3, remoteAs: 64513, passive: true, password: three}\n`;
+    using us = new Speaker(source, a, sockets);
+    using three = dial(3, { md5: 'three' });
+    await three.establish(peerOpen({ identifier: 3 }));
+    await us.reaches('10.0.0.3', 'Established');
+    // Without a key the kernel lets anybody through.
+    using unsigned = dial(2);
+    expect((await unsigned.next('notification')).notification).toMatchObject({ code: 6, subcode: 5 });
+    expect(us.peer('10.0.0.2').state).toBe('Active');
+    full = false;
+    reconfigure(us, source);
+    using none = dial(2);
+    using right = dial(2, { md5: 'two' });
+    await right.establish();
+    await us.reaches('10.0.0.2', 'Established');
+    expect(none.received).toEqual([]);
+    expect(us.downs).toEqual([]);
+    expect(us.events.filter(({ kind }) => kind === 'keyFailed')).toMatchObject([{ neighbor: '10.0.0.2' }]);
   });
 
   it('TTL security takes a neighbour on the link, and not one that is farther away', async () => {

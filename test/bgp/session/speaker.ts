@@ -8,7 +8,7 @@ import { describeFailure, type State } from '#bgp/session/events.ts';
 import type { Session, SessionEvent, SessionHandler } from '#bgp/session/handler.ts';
 import { Sessions } from '#bgp/session/manager.ts';
 import type { Peer } from '#bgp/session/peer.ts';
-import { kernelSockets } from '#bgp/session/transport/sockets.ts';
+import { kernelSockets, type Sockets } from '#bgp/session/transport/sockets.ts';
 import type { Fault } from '#bgp/wire/notification.ts';
 import type { RouteRefresh } from '#bgp/wire/refresh.ts';
 import type { NetworkNamespace } from '#kernel/sys/namespace.ts';
@@ -34,12 +34,12 @@ export class Speaker implements SessionHandler, Disposable {
   updateCount = 0;
 
   /** @param source the configuration file */
-  constructor(source: string, namespace: NetworkNamespace) {
+  constructor(source: string, namespace: NetworkNamespace, sockets: Sockets = kernelSockets(namespace)) {
     this.current = load(source);
     this.sessions = new Sessions(this.current, {
       clock: systemClock,
       random: Math.random,
-      sockets: kernelSockets(namespace),
+      sockets,
       handler: this,
     });
     this.sessions.start();
