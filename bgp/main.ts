@@ -81,8 +81,7 @@ export async function runSpeaker({ configFile, signal }: RunOptions): Promise<vo
   await aborted(signal);
   process.off('SIGHUP', onHangup);
   log.info('speaker stops');
-  await speaker.stop('');
-  await server.stop();
+  await Promise.all([speaker.stop(''), server.stop()]);
   netlink.close();
 }
 

@@ -18,7 +18,7 @@ const WRITE_SIZE = 4096;
 /** Bytes that wait for a reader that has stalled; lines beyond that are lost. */
 const MOST_WAITING = 1 << 20;
 /** How long until it is tried again, in ms. */
-const RETRY_MS = 100;
+const RETRY_MS = 20;
 const NEW_LINE = 0x0a;
 
 /**
@@ -64,14 +64,28 @@ export class LogOutput {
   /** Writes what waits, as far as it goes. */
   flush(): void {
     while (this.#waiting.length > 0 && this.#target.writable()) {
-      const first = this.#waiting[0]!;
-      const written = this.#writeSome(first);
+      const written = this.#writeSome(this.#next());
       if (written < 0) break;
-      this.#bytes -= written;
-      if (written === first.length) this.#waiting.shift();
-      else this.#waiting[0] = first.subarray(written);
+      this.#written(written);
     }
     if (this.#waiting.length > 0) this.#tryLater();
+  }
+
+  /** As many lines as go into one write: each has its price in the kernel, whatever its length. */
+  #next(): Uint8Array {
+    let lines = 0;
+    for (let bytes = 0; lines < this.#waiting.length && bytes < WRITE_SIZE; lines++) {
+      bytes += this.#waiting[lines]!.length;
+    }
+    const next = lines === 1 ? this.#waiting[0]! : Buffer.concat(this.#waiting.slice(0, lines));
+    return next.subarray(0, WRITE_SIZE);
+  }
+
+  #written(bytes: number): void {
+    this.#bytes -= bytes;
+    let left = bytes;
+    while (left > 0 && left >= this.#waiting[0]!.length) left -= this.#waiting.shift()!.length;
+    if (left > 0) this.#waiting[0] = this.#waiting[0]!.subarray(left);
   }
 
   /** Returns false for a line that is lost. */
@@ -91,7 +105,7 @@ export class LogOutput {
   /** Returns how many bytes were written, -1 if none can be now. */
   #writeSome(bytes: Uint8Array): number {
     try {
-      const written = this.#target.write(bytes.subarray(0, WRITE_SIZE));
+      const written = this.#target.write(bytes);
       if (written > 0) this.#inLine = bytes[written - 1] !== NEW_LINE;
       return written === 0 ? -1 : written;
     } catch (error) {

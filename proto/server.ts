@@ -42,6 +42,9 @@ export interface ServerOptions {
   readonly credentials?: ServerCredentials;
 }
 
+/** How long clients have to end their calls, and connections to close after that, in ms. */
+const STOP_MS = 1000;
+
 /** A gRPC server for one or more services. */
 export class RpcServer {
   readonly #server = new Server({
@@ -98,13 +101,19 @@ export class RpcServer {
     return this.#bind(address, credentials);
   }
 
-  /** Ends all calls and stops listening. */
+  /**
+   * Ends all calls and stops listening: in good order within a second, else by force. Resolves a second later at the latest.
+   * A client that does not read may then still hold a connection, as Node's HTTP/2 waits for what it has begun to write.
+   */
   async stop(): Promise<void> {
     this.#stopping.abort(new RpcError('UNAVAILABLE', 'the server is stopping'));
     await new Promise<void>((resolve) => {
-      const force = setTimeout(() => this.#server.forceShutdown(), 1000);
+      let timer = setTimeout(() => {
+        this.#server.forceShutdown();
+        timer = setTimeout(resolve, STOP_MS);
+      }, STOP_MS);
       this.#server.tryShutdown(() => {
-        clearTimeout(force);
+        clearTimeout(timer);
         resolve();
       });
     });

@@ -64,19 +64,19 @@ export class Margay implements AsyncDisposable {
     writeFileSync(this.configFile, stringify(document));
   }
 
-  /** Starts it and waits until it answers. */
-  async start(config?: MargayConfig): Promise<void> {
+  /** Starts it and waits until it answers. With `log`, that descriptor is its standard error. */
+  async start(config?: MargayConfig, log?: number): Promise<void> {
     if (config !== undefined) this.write(config);
     const child = this.netns.spawn(process.execPath, [MAIN, 'bgp', '--config', this.configFile], {
-      stdio: ['ignore', 'pipe', 'pipe'],
+      stdio: ['ignore', 'pipe', log ?? 'pipe'],
     });
     this.#child = child;
     this.#ended = new Promise((resolve) => {
-      child.once('close', (code) => resolve(code));
+      child.once('exit', (code) => resolve(code));
       child.once('error', () => resolve(null));
     });
-    for (const stream of [child.stdout!, child.stderr!]) {
-      stream.setEncoding('utf8').on('data', (text: string) => {
+    for (const stream of [child.stdout, child.stderr]) {
+      stream?.setEncoding('utf8').on('data', (text: string) => {
         this.#log = (this.#log + text).slice(-256 * 1024);
       });
     }
@@ -94,6 +94,13 @@ export class Margay implements AsyncDisposable {
   async kill(signal: NodeJS.Signals): Promise<number | null> {
     if (this.#child?.exitCode === null && this.#child.signalCode === null) this.#child.kill(signal);
     return this.#ended;
+  }
+
+  /** As long as it is stalled, nobody reads its log. */
+  stallLog(stalled: boolean): void {
+    const { stderr } = this.#child!;
+    if (stalled) stderr!.pause();
+    else stderr!.resume();
   }
 
   hangUp(): void {
@@ -183,10 +190,10 @@ export class Margay implements AsyncDisposable {
   }
 }
 
-export async function launchMargay(netns: Netns, config: MargayConfig): Promise<Margay> {
+export async function launchMargay(netns: Netns, config: MargayConfig, log?: number): Promise<Margay> {
   const speaker = new Margay(netns);
   try {
-    await speaker.start(config);
+    await speaker.start(config, log);
   } catch (error) {
     await speaker[Symbol.asyncDispose]();
     throw error;
