@@ -10,8 +10,10 @@ import { systemClock } from '#bgp/session/clock.ts';
 import { kernelSockets } from '#bgp/session/transport/sockets.ts';
 import { IPV4_UNICAST } from '#bgp/wire/constants.ts';
 import { type DaemonLog, type Log, LogLimit, openLog } from '#daemon/log.ts';
+import { standardError } from '#daemon/log-output.ts';
 import { readVersion } from '#daemon/version.ts';
 import { Rtnetlink } from '#kernel/rtnetlink/rtnetlink.ts';
+import { pollWritable } from '#kernel/sys/libc.ts';
 import { bgpService } from '#proto/bgp.ts';
 import { RpcServer } from '#proto/server.ts';
 import { bgpHandlers } from './api/handlers.ts';
@@ -47,7 +49,11 @@ export function isOperatorFault(error: unknown): error is Error {
  */
 export async function runSpeaker({ configFile, signal }: RunOptions): Promise<void> {
   const config = readConfigFile(configFile);
-  const log = openLog('bgp', config.log.level);
+  const log = openLog(
+    'bgp',
+    config.log.level,
+    standardError(() => pollWritable(2)),
+  );
   const netlink = Rtnetlink.open();
   const speaker = new Speaker(config, {
     clock: systemClock,

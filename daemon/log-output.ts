@@ -1,6 +1,6 @@
 /**
  * Where the lines of the log go: a descriptor that may be full, slow or gone, none of which may hold up the daemon. A pipe whose
- * reader has stalled blocks whoever writes to it, and with it every keepalive.
+ * reader has stalled blocks whoever writes to it.
  */
 
 import { writeSync } from 'node:fs';
