@@ -33,6 +33,7 @@ export const debianPackages = [
     why: 'BGP peer in tests',
     daemons: ['watchfrr', 'zebra', 'bgpd', 'staticd', 'mgmtd'],
   },
+  { name: 'containernetworking-plugins', why: 'portmap, bandwidth and others that are chained to ours in tests' },
   { name: 'gcc', why: 'builds the C programs below' },
   { name: 'libc6-dev', why: 'headers and static C library for them' },
 ];
@@ -45,7 +46,10 @@ export const debianPackages = [
  */
 
 /** @type {readonly CProgram[]} */
-export const cPrograms = [{ output: 'build/bench-replay', sources: ['bench/kernel/replay.c'] }];
+export const cPrograms = [
+  { output: 'build/bench-replay', sources: ['bench/kernel/replay.c'] },
+  { output: 'build/margay-cni', sources: ['felix/plugin/margay-cni.c'] },
+];
 
 /**
  * @typedef {object} GeneratedFile
