@@ -33,7 +33,10 @@ export const debianPackages = [
     why: 'BGP peer in tests',
     daemons: ['watchfrr', 'zebra', 'bgpd', 'staticd', 'mgmtd'],
   },
-  { name: 'containernetworking-plugins', why: 'portmap, bandwidth and others that are chained to ours in tests' },
+  {
+    name: 'containernetworking-plugins',
+    why: 'portmap, bandwidth and others that are chained to ours in tests',
+  },
   { name: 'gcc', why: 'builds the C programs below' },
   { name: 'libc6-dev', why: 'headers and static C library for them' },
 ];
