@@ -19,6 +19,7 @@ export const debianPackages = [
   { name: 'nftables', why: 'nft: the reference for what we install' },
   { name: 'conntrack', why: 'shows and makes connection tracking entries in tests' },
   { name: 'iputils-ping', why: 'reachability in tests and lab' },
+  { name: 'openssl', why: 'certificates in tests' },
   { name: 'tcpdump', why: 'packet captures' },
   { name: 'iperf3', why: 'load in benchmarks', daemons: ['iperf3'] },
   { name: 'ethtool', why: 'offload settings in benchmarks' },

@@ -32,7 +32,7 @@ export class Engine {
 
   constructor(options: EngineOptions) {
     this.#options = options;
-    this.fanout = new Fanout(this.compiler, options.date);
+    this.fanout = new Fanout(this.compiler, { date: options.date });
   }
 
   /** Since when all objects are known; seconds since 1970, 0 for not yet. */

@@ -6,11 +6,13 @@ import { setImmediate } from 'node:timers/promises';
 import type { margay } from '#proto/generated/policy.js';
 import type { Compiler } from '../compiler/compiler.ts';
 import type { ProgramSink } from '../program/program.ts';
-import { pack } from './pack.ts';
+import { PART_BYTES, pack } from './pack.ts';
 import { Subscriber } from './subscriber.ts';
 
 /** Readers of one node. More than one is somebody who looks, or one whose end has not been noticed yet. */
 const MOST_OF_A_NODE = 8;
+/** Keys that may wait for a reader in any case. */
+const LEAST_LIMIT = 1_024;
 
 /** Thrown into a reader when too many others came for its node. */
 export class ReplacedError extends Error {
@@ -31,9 +33,18 @@ export interface ReadOptions {
   readonly written: () => Promise<void>;
 }
 
+export interface FanoutOptions {
+  /** ms since 1970. */
+  readonly date: () => number;
+  /** See {@link pack}. */
+  readonly partBytes?: number;
+  /** See {@link Subscriber}. */
+  readonly leastLimit?: number;
+}
+
 export class Fanout {
   readonly #compiler: Compiler;
-  readonly #date: () => number;
+  readonly #options: Required<FanoutOptions>;
   readonly #feeds = new Map<string, Feed>();
   readonly #subscribers = new Set<Subscriber>();
   /** Those that have to be told everything once they are ready for it. */
@@ -44,10 +55,9 @@ export class Fanout {
   /** When the last change was taken over; seconds since 1970. */
   #changedAt = 0;
 
-  /** @param date ms since 1970 */
-  constructor(compiler: Compiler, date: () => number) {
+  constructor(compiler: Compiler, { date, partBytes = PART_BYTES, leastLimit = LEAST_LIMIT }: FanoutOptions) {
     this.#compiler = compiler;
-    this.#date = date;
+    this.#options = { date, partBytes, leastLimit };
   }
 
   /** In the order in which they came. */
@@ -62,7 +72,7 @@ export class Fanout {
 
   /** Tells all readers what has been given to the compiler. */
   flush(): void {
-    this.#changedAt = this.#date() / 1_000;
+    this.#changedAt = this.#options.date() / 1_000;
     this.#compiler.flush();
     // Those that are too far behind are left alone until they are ready, and so is a node that nobody else wants.
     for (const subscriber of this.#behind) this.#leave(subscriber);
@@ -78,8 +88,9 @@ export class Fanout {
     const subscriber = new Subscriber({
       node,
       peer,
-      since: this.#date() / 1_000,
+      since: this.#options.date() / 1_000,
       describeClass: (id) => this.#compiler.describeClass(id),
+      leastLimit: this.#options.leastLimit,
       onBehind: () => this.#behind.add(subscriber),
     });
     const { ended } = subscriber;
@@ -108,7 +119,7 @@ export class Fanout {
       await subscriber.ready();
       if (subscriber.isBehind) await this.#begin(subscriber);
       if (signal.aborted) return;
-      for (const part of pack(subscriber.take(this.#changedAt))) {
+      for (const part of pack(subscriber.take(this.#changedAt), this.#options.partBytes)) {
         yield part;
         await written();
         if (signal.aborted) return;

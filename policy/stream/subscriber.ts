@@ -16,10 +16,9 @@ export interface SubscriberOptions {
   readonly describeClass: (id: ClassId) => readonly string[];
   /** Called when it has to be told everything. */
   readonly onBehind: () => void;
+  /** Keys that may wait whatever the size of a snapshot: so few are cheaper than to begin again. */
+  readonly leastLimit: number;
 }
-
-/** Keys that may wait whatever the size of a snapshot: so few are cheaper than to begin again. */
-export const LEAST_LIMIT = 1_024;
 
 /**
  * Takes all changes at the pace of the compiler, and gives them at the pace of the reader. In between they are kept by
@@ -40,7 +39,7 @@ export class Subscriber {
   #pendingSince: number;
   /** Keys that were taken and are not written yet, and since when they wait. */
   #inFlight = { keys: 0, since: 0 };
-  #limit = LEAST_LIMIT;
+  #limit: number;
   /** Classes whose meaning the reader has, as far as they are in use. */
   readonly #told = new Set<ClassId>();
   #commits = 0;
@@ -53,6 +52,7 @@ export class Subscriber {
     this.peer = options.peer;
     this.since = options.since;
     this.#pendingSince = options.since;
+    this.#limit = options.leastLimit;
   }
 
   /** Batches that were written. */
@@ -119,7 +119,7 @@ export class Subscriber {
     const changes = this.#pending!;
     if (changes.snapshot) {
       this.#snapshots++;
-      this.#limit = Math.max(LEAST_LIMIT, changes.size);
+      this.#limit = Math.max(this.#options.leastLimit, changes.size);
     }
     const number = this.#commits + 1;
     this.#inFlight = { keys: changes.size, since: this.#pendingSince };
