@@ -3,44 +3,55 @@
  * the other way round. For reviews, by people and by pull-request checks.
  *
  * Nothing is probed: the ports that are accepted are read from the compiled programs, so that no port is missed. Pods
- * that nothing tells apart, before or after, are looked at once.
+ * that behave alike, before and after, are looked at once.
  */
 
+import { isDeepStrictEqual } from 'node:util';
 import {
   type AddressKey,
   type AddressRange,
   type Family,
-  familyOf,
-  findRange,
   formatAddress,
   nextAddress,
-  parseAddress,
 } from '#datastore/address.ts';
-import type { Pod } from '#datastore/kinds/pod.ts';
-import type { Resource } from '#datastore/resource.ts';
-import { ALL_PORTS, intersectionOf, type PortSet, without } from '#proto/ports.ts';
-import { cutInPieces, type Piece, rangesOf } from '../compiler/blocks.ts';
-import { type Compiled, compileResources } from './compile.ts';
+import type { NetworkPolicy } from '#datastore/kinds/network-policy.ts';
+import { describeKey, keyOf, type Resource } from '#datastore/resource.ts';
+import { type PortSet, without } from '#proto/ports.ts';
+import { cutInPieces } from '../compiler/blocks.ts';
+import type { PodKey } from '../program/program.ts';
+import { allOf, FAMILIES, type Place, Side, takenAddresses, withAddresses } from './side.ts';
 
 /** Connections that a change opens or closes: from each of one end to each of the other, but none to itself. */
 export interface Difference {
   readonly from: End;
   readonly to: End;
   readonly families: readonly Family[];
-  /** Ports that are allowed now and were not, as `TCP/80,443 UDP/all`; `none` if there are none. */
-  readonly opened: string;
+  /** Ports that are allowed now and were not. */
+  readonly opened: PortSet;
   /** Ports that were allowed and are not any more. */
-  readonly closed: string;
+  readonly closed: PortSet;
 }
 
-/** Pods, as `namespace/name`, or addresses that no pod has, as `first-last`. */
-export type End = { readonly pods: readonly string[] } | { readonly addresses: readonly string[] };
+/** Pods, as `namespace/name`, or addresses that no pod has. */
+export type End = { readonly pods: readonly PodKey[] } | { readonly addresses: readonly AddressRange[] };
 
 /** The whole difference. */
 export interface Diff {
+  /** Those that say the same are put together. */
   readonly differences: readonly Difference[];
-  /** Pods that could not be compared: they are not on both sides, or have no address. */
-  readonly skipped: readonly string[];
+  readonly policies: readonly PolicyChange[];
+  /** Pods that were compared. */
+  readonly compared: readonly PodKey[];
+  /** Those of them that have no address yet: they were compared as if it were in no ipBlock. */
+  readonly withoutAddress: readonly PodKey[];
+  /** Pods that could not be compared: they are not on both sides, or have no address that is their own. */
+  readonly skipped: readonly PodKey[];
+}
+
+export interface PolicyChange {
+  /** `NetworkPolicy namespace/name`. */
+  readonly policy: string;
+  readonly change: 'added' | 'changed' | 'removed';
 }
 
 /**
@@ -48,167 +59,223 @@ export interface Diff {
  * What is between a pod and the node of the other end is left out: it depends on where the nodes' addresses are.
  */
 export function diffPolicies(before: readonly Resource[], after: readonly Resource[]): Diff {
-  const sides = [new Side(before), new Side(after)] as const;
-  const all = new Set(sides.flatMap((side) => [...side.pods.keys()]));
-  const isCommon = (key: string) => sides.every((side) => side.pods.get(key)?.addresses.length);
-  const common = [...all].filter(isCommon).sort();
-  const pods = classify(common, (key) => sides.map((side) => side.kindOf(key)).join('\n'));
-  const ends = [...pods.map((keys): Candidate => ({ pods: keys })), ...outside(sides)];
-  const differences: Difference[] = [];
-  for (const from of ends) {
-    for (const to of ends) {
-      if ('pods' in from || 'pods' in to) differences.push(...compare(sides, from, to));
-    }
-  }
-  return { differences, skipped: [...all].filter((key) => !isCommon(key)).sort() };
-}
-
-/** One line for each difference: `shop/web, shop/api -> db/main: opens TCP/5432`. */
-export function describeDifference({ from, to, families, opened, closed }: Difference): string {
-  const family = families.length === 1 ? ` (IPv${families[0]})` : '';
-  const what = [opened === 'none' ? '' : `opens ${opened}`, closed === 'none' ? '' : `closes ${closed}`];
-  return `${describeEnd(from)} -> ${describeEnd(to)}${family}: ${what.filter(Boolean).join(', ')}`;
-}
-
-/** A kind of end: pods that are alike, or a piece of the addresses with one of them that nobody has. */
-type Candidate =
-  | { readonly pods: readonly string[] }
-  | { readonly range: AddressRange; readonly sample: AddressKey };
-
-/** A state, compiled. */
-class Side {
-  readonly pods: ReadonlyMap<string, Pod>;
-  readonly pieces: Readonly<Record<Family, readonly Piece<string>[]>>;
-  readonly #compiled: Compiled;
-
-  constructor(resources: readonly Resource[]) {
-    const pods = resources.filter(
-      (one): one is Pod => one.kind === 'Pod' && !one.hostNetwork && !one.finished,
+  const { states, given } = withAddresses([before, after]);
+  const sides = states.map((state) => new Side(state)) as [Side, Side];
+  const all = [...new Set(sides.flatMap((side) => [...side.pods.keys()]))].sort();
+  const isCommon = (pod: PodKey) =>
+    FAMILIES.some((family) => sides.every((side) => side.addressOf(pod, family) !== undefined));
+  const compared = all.filter(isCommon);
+  const found = FAMILIES.flatMap((family) => {
+    const ends = [...podsOf(sides, compared, family), ...outside(sides, family, takenAddresses(states))];
+    return compareAll(
+      sides,
+      ends.map((end, number) => ({ ...end, number })),
+      family,
     );
-    this.pods = new Map(pods.map((pod) => [`${pod.namespace}/${pod.name}`, pod]));
-    this.#compiled = compileResources(resources);
-    const blocks = resources.flatMap((one) =>
-      one.kind === 'NetworkPolicy'
-        ? [...one.ingress, ...one.egress].flatMap(({ peers }) =>
-            peers.filter((peer) => peer.kind === 'block'),
-          )
-        : [],
-    );
-    const sets = blocks.map((block) => [`${block.cidr} ${block.except}`, rangesOf(block)] as const);
-    this.pieces = { 4: cutInPieces(sets, 4), 6: cutInPieces(sets, 6) };
-  }
-
-  /** The same for pods that nothing tells apart. */
-  kindOf(key: string): string {
-    const { namespace, labels, ports, addresses } = this.pods.get(key)!;
-    const blocks = addresses.map((text) => {
-      const address = parseAddress(text)!;
-      return [familyOf(address), findRange(this.pieces[familyOf(address)], address)?.first ?? ''];
-    });
-    return JSON.stringify([namespace, Object.entries(labels).sort(), ports, blocks.sort()]);
-  }
-
-  /** The address of an end in a family, if it has one. */
-  addressOf(end: Candidate, pod: string | undefined, family: Family): AddressKey | undefined {
-    if ('sample' in end) return familyOf(end.sample) === family ? end.sample : undefined;
-    const addresses = this.pods.get(pod!)!.addresses.map((text) => parseAddress(text)!);
-    return addresses.find((address) => familyOf(address) === family);
-  }
-
-  accepts(
-    from: string | undefined,
-    to: string | undefined,
-    source: AddressKey,
-    destination: AddressKey,
-  ): PortSet {
-    const program = (key: string) => this.#compiled.programs.get(this.pods.get(key)!.nodeName)!;
-    const egress = from === undefined ? ALL_PORTS : program(from).acceptedPorts('egress', from, destination);
-    const ingress = to === undefined ? ALL_PORTS : program(to).acceptedPorts('ingress', to, source);
-    return intersectionOf(egress, ingress);
-  }
-}
-
-/** The differences between two kinds of ends, at most one for each family. */
-function compare([before, after]: readonly [Side, Side], from: Candidate, to: Candidate): Difference[] {
-  const source = 'pods' in from ? from.pods[0] : undefined;
-  // A pod always reaches itself: of one kind, two have to be compared.
-  const others = 'pods' in to ? to.pods.filter((pod) => pod !== source) : [];
-  const destination = others[0];
-  if ('pods' in to && destination === undefined) return [];
-  const found = ([4, 6] as const).flatMap((family) => {
-    const accepted = [before, after].map((side) => {
-      const ends = [side.addressOf(from, source, family), side.addressOf(to, destination, family)] as const;
-      if (ends[0] === undefined || ends[1] === undefined) return undefined;
-      return side.accepts(source, destination, ends[0], ends[1]);
-    });
-    const [was, is] = accepted;
-    if (was === undefined || is === undefined || was.text === is.text) return [];
-    return [{ family, opened: without(is, was).text, closed: without(was, is).text }];
   });
-  return merge(found).map((difference) => ({ from: endOf(from), to: endOf(to), ...difference }));
+  return {
+    differences: bothFamilies(found).sort(byEnds),
+    policies: policyChanges(before, after),
+    compared,
+    withoutAddress: compared.filter((pod) => given.has(pod)),
+    skipped: all.filter((pod) => !isCommon(pod)),
+  };
 }
 
-/** One for both families where these do not differ. */
-function merge(
-  found: readonly { family: Family; opened: string; closed: string }[],
-): Pick<Difference, 'families' | 'opened' | 'closed'>[] {
-  const [one, two] = found;
-  if (one !== undefined && two !== undefined && one.opened === two.opened && one.closed === two.closed) {
-    return [{ families: [4, 6], opened: one.opened, closed: one.closed }];
-  }
-  return found.map(({ family, ...ports }) => ({ families: [family], ...ports }));
+/** Ends that behave alike on each side. */
+interface Candidate {
+  readonly number: number;
+  readonly end: End;
+  /** On each side: one of them, and another one for what they do among themselves. */
+  readonly places: readonly (readonly [Place, Place | undefined])[];
 }
 
-/** The pieces into which the blocks of both sides cut all addresses, as far as they have some that no pod has. */
-function outside(sides: readonly Side[]): Candidate[] {
-  const taken = new Set(
-    sides.flatMap((side) => [...side.pods.values()].flatMap(({ addresses }) => addresses)),
-  );
-  return ([4, 6] as const).flatMap((family) => {
-    const sets = sides.flatMap((side, i) =>
-      side.pieces[family].map((piece, j) => [`${i} ${j}`, [piece]] as const),
-    );
-    const everything = ['everything', [allOf(family)]] as const;
-    return cutInPieces<string>([...sets, everything], family).flatMap((range) => {
-      const sample = sampleOf(range, taken);
-      return sample === undefined ? [] : [{ range, sample }];
+function podsOf(sides: readonly Side[], pods: readonly PodKey[], family: Family): Candidate[] {
+  const placesOf = (pod: PodKey): Place[] =>
+    sides.flatMap((side) => {
+      const address = side.addressOf(pod, family);
+      return address === undefined ? [] : [{ pod, address }];
     });
+  const present = pods.filter((pod) => placesOf(pod).length === sides.length);
+  return alike(sides, present, placesOf).map((members) => {
+    const [one, two] = members.map(placesOf);
+    return { number: 0, end: { pods: members }, places: sides.map((_, i) => [one![i]!, two?.[i]] as const) };
   });
+}
+
+/** The pieces into which the blocks of all sides cut the addresses, as far as they have some that no pod has. */
+function outside(sides: readonly Side[], family: Family, taken: ReadonlySet<string>): Candidate[] {
+  const sets = sides.flatMap((side) => side.ranges(family)).map((range, i) => [i, [range]] as const);
+  const samples = new Map<AddressRange, AddressKey>();
+  for (const { first, last } of cutInPieces([...sets, [-1, [allOf(family)]] as const], family)) {
+    const sample = sampleOf({ first, last }, taken);
+    if (sample !== undefined) samples.set({ first, last }, sample);
+  }
+  const placesOf = (range: AddressRange): Place[] =>
+    sides.map(() => ({ pod: undefined, address: samples.get(range)! }));
+  return alike(sides, [...samples.keys()], placesOf).map((members) => {
+    const places = placesOf(members[0]!).map((place) => [place, undefined] as const);
+    return { number: 0, end: { addresses: joined(members) }, places };
+  });
+}
+
+/** Puts together what behaves alike on every side. */
+function alike<T>(sides: readonly Side[], items: readonly T[], placesOf: (item: T) => Place[]): T[][] {
+  const groups = new Map<string, T[]>();
+  for (const item of items) {
+    const key = placesOf(item)
+      .map((place, i) => sides[i]!.behaviourOf(place))
+      .join(' ');
+    const known = groups.get(key);
+    if (known === undefined) groups.set(key, [item]);
+    else known.push(item);
+  }
+  return [...groups.values()];
 }
 
 /** An address of the range that is not taken. */
 function sampleOf({ first, last }: AddressRange, taken: ReadonlySet<string>): AddressKey | undefined {
-  for (
-    let address: AddressKey | undefined = first;
-    address !== undefined && address <= last;
-    address = nextAddress(address)
-  ) {
+  let address: AddressKey | undefined = first;
+  while (address !== undefined && address <= last) {
     if (!taken.has(formatAddress(address))) return address;
+    address = nextAddress(address);
   }
   return undefined;
 }
 
-function allOf(family: Family): AddressRange {
-  const length = family === 4 ? 2 : 8;
-  return { first: '\0'.repeat(length) as AddressKey, last: '\uffff'.repeat(length) as AddressKey };
-}
-
-function classify(keys: readonly string[], kindOf: (key: string) => string): string[][] {
-  const kinds = new Map<string, string[]>();
-  for (const key of keys) {
-    const kind = kindOf(key);
-    const known = kinds.get(kind);
-    if (known === undefined) kinds.set(kind, [key]);
-    else known.push(key);
+/** Ranges that follow on each other made one. */
+function joined(ranges: readonly AddressRange[]): AddressRange[] {
+  const all: AddressRange[] = [];
+  for (const range of ranges) {
+    const before = all.at(-1);
+    if (before !== undefined && nextAddress(before.last) === range.first)
+      all[all.length - 1] = { first: before.first, last: range.last };
+    else all.push(range);
   }
-  return [...kinds.values()];
+  return all;
 }
 
-function endOf(end: Candidate): End {
-  if ('pods' in end) return { pods: end.pods };
-  return { addresses: [`${formatAddress(end.range.first)}-${formatAddress(end.range.last)}`] };
+interface Outcome {
+  readonly opened: PortSet;
+  readonly closed: PortSet;
 }
 
-function describeEnd(end: End): string {
-  return ('pods' in end ? end.pods : end.addresses).join(', ');
+/** What differs between all ends of a family, those put together that have it with the same others. */
+function compareAll(sides: readonly [Side, Side], ends: readonly Candidate[], family: Family): Difference[] {
+  const outcomes = new Map<string, Outcome>();
+  const rows = new Map<string, { outcome: Outcome; from: Candidate[]; to: Candidate[] }>();
+  for (const from of ends) {
+    const reached = new Map<string, Candidate[]>();
+    for (const to of ends) {
+      if (!('pods' in from.end || 'pods' in to.end)) continue;
+      const outcome = compare(sides, from, to);
+      if (outcome === undefined) continue;
+      const text = `${outcome.opened.text}|${outcome.closed.text}`;
+      outcomes.set(text, outcome);
+      reached.set(text, [...(reached.get(text) ?? []), to]);
+    }
+    for (const [text, to] of reached) {
+      // None reaches itself in a way that could change: to have it among those reached says nothing.
+      const withSelf =
+        isAlone(from) && !to.includes(from) ? ends.filter((end) => end === from || to.includes(end)) : to;
+      const key = `${text} ${withSelf.map((end) => end.number).join()}`;
+      const known = rows.get(key);
+      if (known === undefined) rows.set(key, { outcome: outcomes.get(text)!, from: [from], to: withSelf });
+      else known.from.push(from);
+    }
+  }
+  return [...rows.values()].flatMap(({ outcome, from, to }) => {
+    const others = from.length === 1 && isAlone(from[0]!) ? to.filter((end) => end !== from[0]) : to;
+    return gather(from).flatMap((source) =>
+      gather(others).map((destination) => ({
+        from: source,
+        to: destination,
+        families: [family],
+        ...outcome,
+      })),
+    );
+  });
+}
+
+function isAlone({ end }: Candidate): boolean {
+  return 'pods' in end && end.pods.length === 1;
+}
+
+function compare(
+  [before, after]: readonly [Side, Side],
+  from: Candidate,
+  to: Candidate,
+): Outcome | undefined {
+  const accepted = [before, after].map((side, i) => {
+    const [source] = from.places[i]!;
+    const destination = to.places[i]![from === to ? 1 : 0];
+    return destination && side.accepted(source, destination);
+  });
+  const [was, is] = accepted;
+  if (was === undefined || is === undefined || was.text === is.text) return undefined;
+  return { opened: without(is, was), closed: without(was, is) };
+}
+
+/** All pods as one end, and all addresses as another. */
+function gather(candidates: readonly Candidate[]): End[] {
+  const pods = candidates.flatMap(({ end }) => ('pods' in end ? end.pods : [])).sort();
+  const addresses = candidates.flatMap(({ end }) => ('pods' in end ? [] : end.addresses));
+  addresses.sort((a, b) => (a.first < b.first ? -1 : 1));
+  return [
+    ...(pods.length > 0 ? [{ pods }] : []),
+    ...(addresses.length > 0 ? [{ addresses: joined(addresses) }] : []),
+  ];
+}
+
+/** One difference where those of both families are the same but for the addresses that are theirs. */
+function bothFamilies(differences: readonly Difference[]): Difference[] {
+  const byText = new Map<string, Difference>();
+  for (const one of differences) {
+    const pods = (end: End) => ('pods' in end ? end.pods.join() : 'addresses');
+    const key = [pods(one.from), pods(one.to), one.opened.text, one.closed.text].join('|');
+    const other = byText.get(key);
+    const both = (a: End, b: End): End =>
+      'addresses' in a && 'addresses' in b ? { addresses: [...a.addresses, ...b.addresses] } : a;
+    byText.set(
+      key,
+      other === undefined
+        ? one
+        : {
+            ...one,
+            from: both(other.from, one.from),
+            to: both(other.to, one.to),
+            families: [...new Set([...other.families, ...one.families])],
+          },
+    );
+  }
+  return [...byText.values()];
+}
+
+function policyChanges(before: readonly Resource[], after: readonly Resource[]): PolicyChange[] {
+  const policies = (resources: readonly Resource[]) =>
+    new Map(
+      resources
+        .filter((one): one is NetworkPolicy => one.kind === 'NetworkPolicy')
+        .map(({ uid: _, labels: __, ...policy }) => [keyOf(policy), policy]),
+    );
+  const [old, now] = [policies(before), policies(after)];
+  const keys = [...new Set([...old.keys(), ...now.keys()])].sort();
+  return keys.flatMap((key): PolicyChange[] => {
+    const [was, is] = [old.get(key), now.get(key)];
+    if (isDeepStrictEqual(was, is)) return [];
+    const change = was === undefined ? 'added' : is === undefined ? 'removed' : 'changed';
+    return [{ policy: describeKey(key), change }];
+  });
+}
+
+function byEnds(a: Difference, b: Difference): number {
+  const text = ({ from, to, families, opened, closed }: Difference) =>
+    [sortText(to), sortText(from), families, opened.text, closed.text].join('\n');
+  const [one, two] = [text(a), text(b)];
+  return one < two ? -1 : one > two ? 1 : 0;
+}
+
+/** Pods by name, then addresses. */
+function sortText(end: End): string {
+  return 'pods' in end ? `0 ${end.pods.join()}` : `1 ${end.addresses.map(({ first }) => first).join()}`;
 }

@@ -3,15 +3,7 @@
  * dataplane sends the kernel the same tables, chains, sets and rules.
  */
 
-import {
-  type AddressRange,
-  type Family,
-  familyOf,
-  formatAddress,
-  formatPrefix,
-  parsePrefix,
-  rangeOf,
-} from '#datastore/address.ts';
+import { type Family, familyOf, formatAddress } from '#datastore/address.ts';
 import {
   boxesOf,
   type PortBox,
@@ -28,6 +20,7 @@ import {
   type EndpointRules,
   type PodKey,
 } from '../program/program.ts';
+import { describeRange } from './ends.ts';
 
 export interface RulesetOptions {
   /** Name of the table, of family inet. Default `margay`. */
@@ -134,7 +127,7 @@ class DirectionRenderer {
         'map',
         this.#name('blocks'),
         `${type} : verdict`,
-        ranges.map((range) => goTo(formatRange(range), range.class)),
+        ranges.map((range) => goTo(describeRange(range), range.class)),
         'flags interval',
       ),
       ...this.#portMap(
@@ -259,15 +252,4 @@ function formatBox({ protocols, ports }: PortBox): string {
       ? name.toLowerCase()
       : `${protocols.first}-${protocols.last}`;
   return `${protocol} . ${ports.first === ports.last ? ports.first : `${ports.first}-${ports.last}`}`;
-}
-
-/** As a prefix if it is one. */
-function formatRange({ first, last }: AddressRange): string {
-  const bits = familyOf(first) === 4 ? 32 : 128;
-  for (let length = bits; length >= 0; length--) {
-    const prefix = parsePrefix(`${formatAddress(first)}/${length}`)!;
-    if (prefix.address !== first) break;
-    if (rangeOf(prefix).last === last) return formatPrefix(prefix);
-  }
-  return `${formatAddress(first)}-${formatAddress(last)}`;
 }

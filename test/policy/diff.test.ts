@@ -1,12 +1,14 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { type AddressKey, familyOf, parseAddress } from '#datastore/address.ts';
+import { contains, familyOf } from '#datastore/address.ts';
 import { readFileContents } from '#datastore/directory/documents.ts';
 import type { Resource } from '#datastore/resource.ts';
 import { Cluster } from '#policy/evaluator/cluster.ts';
 import { evaluate } from '#policy/evaluator/evaluate.ts';
 import type { Party } from '#policy/evaluator/traffic.ts';
-import { type Diff, describeDifference, diffPolicies, type End } from '#policy/review/diff.ts';
+import { type Diff, type Difference, diffPolicies, type End } from '#policy/review/diff.ts';
+import { describePorts, EndNames } from '#policy/review/ends.ts';
+import { ALL_PORTS, includes, NO_PORTS, type PortSet, portsOf, without } from '#proto/ports.ts';
 import { runs } from '#test/helpers/runs.ts';
 import { addressesOf, anyCluster, pairsOf, resourcesOf, TRAFFIC, withYaml } from './clusters.ts';
 import { trafficAt } from './compiled.ts';
@@ -37,14 +39,26 @@ spec:
   ingress: ${rules}
 `;
 
-const lines = (before: string, after: string) =>
-  diffPolicies(resources(pods + before), resources(pods + after)).differences.map(describeDifference);
+function lines(before: string, after: string): string[] {
+  const { compared, differences } = diffPolicies(resources(pods + before), resources(pods + after));
+  const names = new EndNames(compared, 2);
+  return differences.map(({ from, to, families, opened, closed }: Difference) => {
+    const ends = `${names.describe(from)} -> ${names.describe(to)} (${families.join()})`;
+    const parts = Object.entries({ opens: opened, closes: closed }).filter(([, { text }]) => text !== 'none');
+    return `${ends}: ${parts.map(([what, ports]) => `${what} ${describePorts(ports)}`).join(', ')}`;
+  });
+}
 
 describe('what a change changes', () => {
   test('nothing', () => {
-    expect(diffPolicies(resources(pods), resources(pods))).toEqual({
+    const twice = pods + pods.split('---')[0]!.replace('web-0', 'web-0-again');
+    const gone = `{ apiVersion: v1, kind: Pod, metadata: { name: gone }, status: { podIPs: [{ ip: 10.0.0.9 }] } }`;
+    expect(diffPolicies(resources(`${twice}---\n${gone}`), resources(twice))).toEqual({
       differences: [],
-      skipped: ['default/new'],
+      policies: [],
+      compared: ['client', 'new', 'web-0', 'web-1'].map((name) => `default/${name}`),
+      withoutAddress: ['default/new'],
+      skipped: ['default/gone', 'default/web-0-again'],
     });
     const written = policy('[{ ports: [{ port: 80, endPort: 81 }] }]');
     const otherwise = policy('[{ ports: [{ port: 81 }] }, { from: [], ports: [{ port: 80 }] }]');
@@ -58,10 +72,10 @@ describe('what a change changes', () => {
         policy('[{ from: [{ podSelector: { matchLabels: { app: client } } }], ports: [{ port: 80 }] }]'),
       ),
     ).toEqual([
-      'default/client -> default/web-0, default/web-1 (IPv4): closes TCP/0-79,81-65535 UDP/all SCTP/all other',
-      'default/web-0, default/web-1 -> default/web-0, default/web-1: closes all',
-      '0.0.0.0-255.255.255.255 -> default/web-0, default/web-1 (IPv4): closes all',
-      '::-ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff -> default/web-0, default/web-1 (IPv6): closes all',
+      'default/client, default/new -> default/web-0, default/web-1 (4): closes all but TCP/80',
+      'default/new -> default/web-0, default/web-1 (6): closes all but TCP/80',
+      'default/web-0, default/web-1 -> default/web-0, default/web-1 (4,6): closes all',
+      '0.0.0.0/0, ::/0 -> default/web-0, default/web-1 (4,6): closes all',
     ]);
   });
 
@@ -69,9 +83,55 @@ describe('what a change changes', () => {
     const block = (cidr: string, port: number) =>
       policy(`[{ from: [{ ipBlock: { cidr: ${cidr} } }], ports: [{ port: ${port} }] }]`);
     expect(lines(block('192.0.2.0/24', 80), block('192.0.2.0/25', 81))).toEqual([
-      '192.0.2.0-192.0.2.127 -> default/web-0, default/web-1 (IPv4): opens TCP/81, closes TCP/80',
-      '192.0.2.128-192.0.2.255 -> default/web-0, default/web-1 (IPv4): closes TCP/80',
+      '192.0.2.0/25 -> default/web-0, default/web-1 (4): opens TCP/81, closes TCP/80',
+      '192.0.2.128/25 -> default/web-0, default/web-1 (4): closes TCP/80',
     ]);
+  });
+});
+
+test('it says what became of policies: what they say counts, not how they are labelled', () => {
+  const other = policy('[{ ports: [{ port: 80 }] }]').replace('name: web', 'name: web, labels: { x: y }');
+  const named = (name: string, rules: string) => policy(rules).replace('name: web', `name: ${name}`);
+  const before = resources(
+    `${policy('[{ ports: [{ port: 80 }] }]')}---${named('old', '[]')}---${named('both', '[]')}`,
+  );
+  const after = resources(`${other}---${named('new', '[]')}---${named('both', '[{}]')}`);
+  expect(diffPolicies(before, after).policies).toEqual([
+    { policy: 'NetworkPolicy default/both', change: 'changed' },
+    { policy: 'NetworkPolicy default/new', change: 'added' },
+    { policy: 'NetworkPolicy default/old', change: 'removed' },
+  ]);
+});
+
+describe('in few words', () => {
+  const all = ['a/p1', 'a/p2', 'b/p1', 'b/p2', 'b/p3', 'b/p4', 'c/p1'];
+  const names = new EndNames(all, 3);
+
+  test.each([
+    [all, 'all pods'],
+    [['c/p1'], 'c/p1'],
+    [['a/p1', 'a/p2', 'c/p1'], 'a/*, c/p1'],
+    [['b/p1', 'b/p2', 'b/p3'], 'b/p1, b/p2, b/p3'],
+    [all.filter((pod) => pod !== 'b/p4'), 'a/*, b/p1, b/p2, b/p3, c/p1'],
+  ])('%j are %s', (pods, text) => {
+    expect(names.describe({ pods })).toBe(text);
+  });
+
+  test('long lists end with how many more there are', () => {
+    const many = Array.from({ length: 20 }, (_, i) => `b/p${i + 10}`);
+    expect(new EndNames([...many, 'b/x'], 3).describe({ pods: many })).toBe('b/p10, b/p11, 18 more');
+    const spread = many.map((pod) => pod.replace('/', `${pod.slice(-2)}/`));
+    expect(new EndNames([...spread, 'b/x'], 3).describe({ pods: spread })).toBe(
+      'b10/p10, b11/p11, b12/p12, b13/p13, b14/p14, 15 more',
+    );
+  });
+
+  test('ports the shorter way', () => {
+    const [tcp80] = [portsOf('TCP', [{ first: 80, last: 80 }])];
+    expect(describePorts(tcp80)).toBe('TCP/80');
+    expect(describePorts(without(ALL_PORTS, tcp80))).toBe('all but TCP/80');
+    expect(describePorts(ALL_PORTS)).toBe('all');
+    expect(describePorts(NO_PORTS)).toBe('none');
   });
 });
 
@@ -86,26 +146,9 @@ function says(
   const isIn = (end: End, party: Party) => {
     if (party.kind === 'pod')
       return 'pods' in end && end.pods.includes(`${party.pod.namespace}/${party.pod.name}`);
-    if (!('addresses' in end)) return false;
-    return end.addresses.some((range) => {
-      const [first, last] = range.split('-').map((text) => parseAddress(text)!) as [AddressKey, AddressKey];
-      return first.length === party.address!.length && first <= party.address! && party.address! <= last;
-    });
+    return 'addresses' in end && end.addresses.some((range) => contains(range, party.address!));
   };
-  const has = (text: string) =>
-    text === 'all' ||
-    text.split(' ').some((part) => {
-      const [protocol, ports] = part.split('/');
-      if (protocol !== what.protocol) return false;
-      return (
-        ports === undefined ||
-        ports === 'all' ||
-        ports.split(',').some((range) => {
-          const [first, last = first] = range.split('-').map(Number) as [number, number?];
-          return first <= what.port && what.port <= last!;
-        })
-      );
-    });
+  const has = (ports: PortSet) => includes(ports, what.protocol, what.port);
   const relevant = diff.differences.filter(
     (one) => (one.families as number[]).includes(family) && isIn(one.from, from) && isIn(one.to, to),
   );
