@@ -63,7 +63,7 @@ export function diffPolicies(before: readonly Resource[], after: readonly Resour
   const sides = states.map((state) => new Side(state)) as [Side, Side];
   const all = [...new Set(sides.flatMap((side) => [...side.pods.keys()]))].sort();
   const isCommon = (pod: PodKey) =>
-    FAMILIES.some((family) => sides.every((side) => side.addressOf(pod, family) !== undefined));
+    FAMILIES.some((family) => sides.every((side) => side.placeOf(pod, family) !== undefined));
   const compared = all.filter(isCommon);
   const found = FAMILIES.flatMap((family) => {
     const ends = [...podsOf(sides, compared, family), ...outside(sides, family, takenAddresses(states))];
@@ -74,7 +74,7 @@ export function diffPolicies(before: readonly Resource[], after: readonly Resour
     );
   });
   return {
-    differences: bothFamilies(found).sort(byEnds),
+    differences: sorted(bothFamilies(found)),
     policies: policyChanges(before, after),
     compared,
     withoutAddress: compared.filter((pod) => given.has(pod)),
@@ -91,13 +91,12 @@ interface Candidate {
 }
 
 function podsOf(sides: readonly Side[], pods: readonly PodKey[], family: Family): Candidate[] {
-  const placesOf = (pod: PodKey): Place[] =>
-    sides.flatMap((side) => {
-      const address = side.addressOf(pod, family);
-      return address === undefined ? [] : [{ pod, address }];
-    });
+  const places = new Map(
+    pods.map((pod) => [pod, sides.flatMap((side) => side.placeOf(pod, family) ?? [])] as const),
+  );
+  const placesOf = (pod: PodKey) => places.get(pod)!;
   const present = pods.filter((pod) => placesOf(pod).length === sides.length);
-  return alike(sides, present, placesOf).map((members) => {
+  return alike(present, placesOf).map((members) => {
     const [one, two] = members.map(placesOf);
     return { number: 0, end: { pods: members }, places: sides.map((_, i) => [one![i]!, two?.[i]] as const) };
   });
@@ -111,20 +110,19 @@ function outside(sides: readonly Side[], family: Family, taken: ReadonlySet<stri
     const sample = sampleOf({ first, last }, taken);
     if (sample !== undefined) samples.set({ first, last }, sample);
   }
-  const placesOf = (range: AddressRange): Place[] =>
-    sides.map(() => ({ pod: undefined, address: samples.get(range)! }));
-  return alike(sides, [...samples.keys()], placesOf).map((members) => {
+  const placesOf = (range: AddressRange) => sides.map((side) => side.outside(samples.get(range)!));
+  return alike([...samples.keys()], placesOf).map((members) => {
     const places = placesOf(members[0]!).map((place) => [place, undefined] as const);
     return { number: 0, end: { addresses: joined(members) }, places };
   });
 }
 
 /** Puts together what behaves alike on every side. */
-function alike<T>(sides: readonly Side[], items: readonly T[], placesOf: (item: T) => Place[]): T[][] {
+function alike<T>(items: readonly T[], placesOf: (item: T) => readonly Place[]): T[][] {
   const groups = new Map<string, T[]>();
   for (const item of items) {
     const key = placesOf(item)
-      .map((place, i) => sides[i]!.behaviourOf(place))
+      .map(({ behaviour }) => behaviour)
       .join(' ');
     const known = groups.get(key);
     if (known === undefined) groups.set(key, [item]);
@@ -172,7 +170,9 @@ function compareAll(sides: readonly [Side, Side], ends: readonly Candidate[], fa
       if (outcome === undefined) continue;
       const text = `${outcome.opened.text}|${outcome.closed.text}`;
       outcomes.set(text, outcome);
-      reached.set(text, [...(reached.get(text) ?? []), to]);
+      const known = reached.get(text);
+      if (known === undefined) reached.set(text, [to]);
+      else known.push(to);
     }
     for (const [text, to] of reached) {
       // None reaches itself in a way that could change: to have it among those reached says nothing.
@@ -206,14 +206,21 @@ function compare(
   from: Candidate,
   to: Candidate,
 ): Outcome | undefined {
-  const accepted = [before, after].map((side, i) => {
-    const [source] = from.places[i]!;
-    const destination = to.places[i]![from === to ? 1 : 0];
-    return destination && side.accepted(source, destination);
-  });
-  const [was, is] = accepted;
+  const which = from === to ? 1 : 0;
+  const [was, is] = [acceptedOn(before, 0, from, to, which), acceptedOn(after, 1, from, to, which)];
   if (was === undefined || is === undefined || was.text === is.text) return undefined;
   return { opened: without(is, was), closed: without(was, is) };
+}
+
+function acceptedOn(
+  side: Side,
+  i: number,
+  from: Candidate,
+  to: Candidate,
+  which: 0 | 1,
+): PortSet | undefined {
+  const destination = to.places[i]![which];
+  return destination && side.accepted(from.places[i]![0], destination);
 }
 
 /** All pods as one end, and all addresses as another. */
@@ -268,11 +275,13 @@ function policyChanges(before: readonly Resource[], after: readonly Resource[]):
   });
 }
 
-function byEnds(a: Difference, b: Difference): number {
-  const text = ({ from, to, families, opened, closed }: Difference) =>
-    [sortText(to), sortText(from), families, opened.text, closed.text].join('\n');
-  const [one, two] = [text(a), text(b)];
-  return one < two ? -1 : one > two ? 1 : 0;
+/** Sorted by where they lead, then by where they come from. */
+function sorted(differences: readonly Difference[]): Difference[] {
+  const texts = differences.map((one): [string, Difference] => {
+    const { from, to, families, opened, closed } = one;
+    return [[sortText(to), sortText(from), families, opened.text, closed.text].join('\n'), one];
+  });
+  return texts.sort(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0)).map(([, one]) => one);
 }
 
 /** Pods by name, then addresses. */

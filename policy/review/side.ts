@@ -21,37 +21,54 @@ import { compileResources } from './compile.ts';
 
 export const FAMILIES: readonly Family[] = [4, 6];
 
-/** An end of a connection: a pod with its address in a family, or an address alone. */
+/** An end of a connection in one family: a pod with its address, or an address alone. */
 export interface Place {
   readonly pod: PodKey | undefined;
   readonly address: AddressKey;
+  /** The same text for those that behave alike, as source and as destination. */
+  readonly behaviour: string;
+  /** What the pod's rules come to; 0 for what is no pod. */
+  readonly rules: Numbers;
+  /** What the rules of others say of it as a peer; 0 for nothing. */
+  readonly peer: Numbers;
 }
+
+/** The same number for the same, of one side. */
+type Numbers = Readonly<Record<Direction, number>>;
 
 export class Side {
   /** Pods with a network of their own. */
   readonly pods: ReadonlyMap<PodKey, Pod>;
   readonly #program: NodeProgram;
-  /** What each pod's rules come to, by pod; the same number for the same. */
-  readonly #rules: Readonly<Record<Direction, ReadonlyMap<PodKey, number>>>;
-  /** What peers of a class may do, by class; the same number for the same. */
-  readonly #classes: Readonly<Record<Direction, ReadonlyMap<ClassId, number>>>;
-  readonly #accepted = new Map<string, PortSet>();
-  readonly #intersections = new Map<string, PortSet>();
+  readonly #summaries: Readonly<Record<Direction, Summary>>;
+  readonly #accepted: Readonly<Record<Direction, Map<number, Numbered>>> = {
+    ingress: new Map(),
+    egress: new Map(),
+  };
+  readonly #portSets = new Map<string, Numbered>();
+  readonly #intersections = new Map<number, PortSet>();
 
   constructor(resources: readonly Resource[]) {
     this.pods = new Map(ownPods(resources).map((pod) => [`${pod.namespace}/${pod.name}`, pod]));
     // As if all ran on one node: then whatever tells pods apart does so there.
     const together = resources.map((one) => (one.kind === 'Pod' ? { ...one, nodeName: '' } : one));
     this.#program = compileResources(together, ['']).programs.get('')!;
-    const summaries = DIRECTIONS.map((direction) => summarize(this.#program, direction));
-    const [ingress, egress] = summaries as [Summary, Summary];
-    this.#rules = { ingress: ingress.rules, egress: egress.rules };
-    this.#classes = { ingress: ingress.classes, egress: egress.classes };
+    this.#summaries = {
+      ingress: summarize(this.#program, 'ingress'),
+      egress: summarize(this.#program, 'egress'),
+    };
   }
 
-  /** The address that a pod has in a family, if it has one, and no other pod has it. */
-  addressOf(pod: PodKey, family: Family): AddressKey | undefined {
-    return this.#program.endpoints.get(pod)?.addresses.find((address) => familyOf(address) === family);
+  /** A pod at the address that it has in a family, if it has one, and no other pod has it. */
+  placeOf(pod: PodKey, family: Family): Place | undefined {
+    const own = this.#program.endpoints.get(pod)?.addresses;
+    const address = own?.find((address) => familyOf(address) === family);
+    return address && this.#place(pod, address);
+  }
+
+  /** An address that no pod has. */
+  outside(address: AddressKey): Place {
+    return this.#place(undefined, address);
   }
 
   /** Where the addresses of a family are told apart, pods aside. */
@@ -59,43 +76,55 @@ export class Side {
     return DIRECTIONS.flatMap((direction) => [...this.#program[direction].blocks[family]]);
   }
 
-  /** The same text for those that behave alike, as source and as destination. */
-  behaviourOf(place: Place): string {
-    const { pod } = place;
-    const own = pod === undefined ? [] : DIRECTIONS.map((direction) => this.#rules[direction].get(pod)!);
-    return [...own, ...DIRECTIONS.map((direction) => this.#classOf(direction, place))].join();
-  }
-
-  /** Ports on which one reaches the other. Both are of one family, and not the same pod. */
+  /** Ports on which one reaches the other. Both are places of this side and of one family, and not the same pod. */
   accepted(source: Place, destination: Place): PortSet {
     const egress = this.#acceptedBy('egress', source, destination);
     const ingress = this.#acceptedBy('ingress', destination, source);
-    const key = `${egress.text}|${ingress.text}`;
+    const key = egress.number * MOST_NUMBERS + ingress.number;
     let both = this.#intersections.get(key);
     if (both === undefined) {
-      both = intersectionOf(egress, ingress);
+      both = intersectionOf(egress.ports, ingress.ports);
       this.#intersections.set(key, both);
     }
     return both;
   }
 
-  #acceptedBy(direction: Direction, { pod }: Place, peer: Place): PortSet {
-    if (pod === undefined) return ALL_PORTS;
-    const key = `${direction} ${this.#rules[direction].get(pod)} ${this.#classOf(direction, peer)}`;
-    let ports = this.#accepted.get(key);
-    if (ports === undefined) {
-      ports = this.#program.acceptedPorts(direction, pod, peer.address);
-      this.#accepted.set(key, ports);
+  #acceptedBy(direction: Direction, { pod, rules }: Place, { address, peer }: Place): Numbered {
+    const key = rules[direction] * MOST_NUMBERS + peer[direction];
+    let accepted = this.#accepted[direction].get(key);
+    if (accepted === undefined) {
+      const ports = pod === undefined ? ALL_PORTS : this.#program.acceptedPorts(direction, pod, address);
+      accepted = this.#portSets.get(ports.text) ?? { ports, number: this.#portSets.size };
+      this.#portSets.set(ports.text, accepted);
+      this.#accepted[direction].set(key, accepted);
     }
-    return ports;
+    return accepted;
   }
 
-  /** 0 for peers of which no rule says anything. */
-  #classOf(direction: Direction, { address }: Place): number {
-    const id = this.#program[direction].classOf(address);
-    return (id === undefined ? undefined : this.#classes[direction].get(id)) ?? 0;
+  #place(pod: PodKey | undefined, address: AddressKey): Place {
+    const rules = (direction: Direction) =>
+      pod === undefined ? 0 : this.#summaries[direction].rules.get(pod)!;
+    const peer = (direction: Direction) => {
+      const id = this.#program[direction].classOf(address);
+      return (id === undefined ? undefined : this.#summaries[direction].classes.get(id)) ?? 0;
+    };
+    const numbers = (of: (direction: Direction) => number) => ({
+      ingress: of('ingress'),
+      egress: of('egress'),
+    });
+    const [own, others] = [numbers(rules), numbers(peer)];
+    const behaviour = [own.ingress, own.egress, others.ingress, others.egress].join();
+    return { pod, address, behaviour, rules: own, peer: others };
   }
 }
+
+interface Numbered {
+  readonly ports: PortSet;
+  readonly number: number;
+}
+
+/** Two numbers below it make one that is exact. */
+const MOST_NUMBERS = 2 ** 26;
 
 /** Pods that policies can be about. */
 export function ownPods(resources: readonly Resource[]): Pod[] {
