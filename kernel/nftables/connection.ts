@@ -193,9 +193,9 @@ export class Nftables implements Disposable {
         const index = encoded.operationOf(sequence);
         if (index !== undefined) {
           const operation = transaction[index]!;
-          const detail = explainRefusal(encoded.writer, encoded.startOf(sequence)!, refusal);
-          const error = new NetlinkError(describeOperation(operation) + detail, refusal);
-          failures.push({ index, operation, error });
+          const { text, key } = explainRefusal(encoded.writer, encoded.startOf(sequence)!, refusal);
+          const error = new NetlinkError(describeOperation(operation) + text, refusal);
+          failures.push({ index, operation, error, ...(key === undefined ? {} : { key }) });
           return;
         }
         // It is about the batch: another generation, or what the kernel finds only when all is put together.

@@ -1,4 +1,5 @@
 import type { NetlinkError } from '../netlink/error.ts';
+import type { Hex } from './hex.ts';
 import type { Operation } from './operation.ts';
 
 /** A netlink message that can not be read: cut short, or a value that nf_tables does not have. */
@@ -46,6 +47,8 @@ export interface OperationFailure {
   readonly operation: Operation;
   /** Names the object, the errno and the kernel's own words. */
   readonly error: NetlinkError;
+  /** Key of the element that the kernel pointed at. */
+  readonly key?: Hex;
 }
 
 /**

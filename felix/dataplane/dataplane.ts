@@ -1,0 +1,241 @@
+import type { Log } from '#daemon/log.ts';
+import type { AddressKey } from '#datastore/address.ts';
+import { Conntrack } from '#kernel/conntrack/conntrack.ts';
+import { Nftables } from '#kernel/nftables/connection.ts';
+import { NftablesMonitor, type RulesetChange } from '#kernel/nftables/monitor.ts';
+import type { NetworkNamespace } from '#kernel/sys/namespace.ts';
+import type { Dataplane, WorkloadEndpoint } from '../endpoint.ts';
+import { Programs } from '../policy/programs.ts';
+import { type Problem, RulesetDriver, type RulesetKernel } from './driver.ts';
+import { FlowJudge } from './flows.ts';
+import { NodeRuleset } from './ruleset.ts';
+import type { DataplaneSettings } from './settings.ts';
+
+export interface DataplaneOptions {
+  readonly settings: DataplaneSettings;
+  readonly log: Log;
+  /** The thread's own when absent. */
+  readonly namespace?: NetworkNamespace;
+  /** In place of the kernel's own nf_tables: what puts faults before it. */
+  readonly wrap?: (kernel: Nftables) => RulesetKernel;
+}
+
+/** Programs, pods and settings in the kernel, and kept there. */
+export class NftablesDataplane implements Dataplane, Disposable {
+  /** Where the programs go; each `commit` of it is one transaction. */
+  readonly programs: Programs;
+  readonly ruleset: NodeRuleset;
+  readonly driver: RulesetDriver;
+  readonly flows: FlowJudge;
+  readonly #log: Log;
+  readonly #nftables: Nftables;
+  readonly #conntrack: Conntrack;
+  readonly #namespace: NetworkNamespace | undefined;
+  readonly #pods = new Map<AddressKey, string>();
+  #monitor: NftablesMonitor | undefined;
+  #inSync = false;
+  #scheduled: NodeJS.Immediate | undefined;
+  #retry: NodeJS.Timeout | undefined;
+  #waiters: { pods: readonly string[]; done: (error?: unknown) => void }[] = [];
+  #closed = false;
+
+  /** @throws SyscallError */
+  constructor({ settings, log, namespace, wrap }: DataplaneOptions) {
+    this.#log = log;
+    this.#namespace = namespace;
+    this.ruleset = new NodeRuleset(settings);
+    const { ruleset } = this;
+    this.programs = new Programs({
+      endpoint: (...change) => ruleset.endpoint(...change),
+      entry: (...change) => ruleset.entry(...change),
+      address: (...change) => ruleset.address(...change),
+      blocks: (...change) => ruleset.blocks(...change),
+      meaning: (...change) => ruleset.meaning(...change),
+      commit: () => this.#commit(),
+    });
+    this.#nftables = Nftables.open(namespace);
+    try {
+      this.#conntrack = Conntrack.open(namespace);
+    } catch (error) {
+      this.#nftables.close();
+      throw error;
+    }
+    this.driver = new RulesetDriver(wrap?.(this.#nftables) ?? this.#nftables, ruleset, log);
+    this.flows = new FlowJudge({
+      conntrack: this.#conntrack,
+      programs: this.programs,
+      podAt: (address) => this.#pods.get(address),
+    });
+  }
+
+  /** Begins to watch what others do to the table. What was there stays until the programs are known. */
+  start(): void {
+    this.#watch();
+  }
+
+  /** Whether the programs are known, so that the table is ours to change. */
+  get inSync(): boolean {
+    return this.#inSync;
+  }
+
+  /** What is not in the kernel as it should be. */
+  get problems(): readonly Problem[] {
+    return this.driver.problems;
+  }
+
+  setEndpoint(endpoint: WorkloadEndpoint): void {
+    this.#forgetAddresses(endpoint.pod);
+    for (const address of endpoint.addresses) this.#pods.set(address, endpoint.pod);
+    this.ruleset.setWorkload(endpoint);
+    this.#schedule();
+  }
+
+  removeEndpoint(pod: string): void {
+    this.#forgetAddresses(pod);
+    this.ruleset.removeWorkload(pod);
+    this.#schedule();
+  }
+
+  applied(pods: readonly string[], signal: AbortSignal): Promise<void> {
+    return new Promise((resolve, reject) => {
+      if (signal.aborted) {
+        reject(signal.reason);
+        return;
+      }
+      const abort = (): void => waiter.done(signal.reason);
+      const waiter = {
+        pods,
+        done: (error?: unknown) => {
+          signal.removeEventListener('abort', abort);
+          this.#waiters = this.#waiters.filter((other) => other !== waiter);
+          if (error === undefined) resolve();
+          else reject(error);
+        },
+      };
+      signal.addEventListener('abort', abort);
+      this.#waiters.push(waiter);
+      this.#schedule();
+    });
+  }
+
+  close(): void {
+    this.#closed = true;
+    clearImmediate(this.#scheduled);
+    clearTimeout(this.#retry);
+    for (const waiter of [...this.#waiters]) waiter.done(new Error('the dataplane is closing'));
+    this.#monitor?.close();
+    this.#nftables.close();
+    this.#conntrack.close();
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+
+  #commit(): void {
+    this.#inSync = true;
+    this.#schedule();
+  }
+
+  /** Changes of one turn of the event loop are one transaction. */
+  #schedule(): void {
+    if (this.#closed) return;
+    this.#scheduled ??= setImmediate(() => {
+      this.#scheduled = undefined;
+      this.#flush();
+    });
+  }
+
+  #flush(): void {
+    let failure: unknown;
+    try {
+      // Before the programs are known, an old table stays in force: what it does not know is closed by it. Without one, all is closed.
+      if (this.#inSync || !this.driver.present) this.driver.apply();
+      if (this.#inSync) this.flows.judge();
+    } catch (error) {
+      failure = error;
+      this.#log.error(
+        { error: error instanceof Error ? error.message : String(error) },
+        'the dataplane could not be changed',
+      );
+    }
+    if (this.driver.problems.length > 0) this.#retryLater();
+    for (const waiter of [...this.#waiters]) waiter.done(failure ?? this.#problemOf(waiter.pods));
+  }
+
+  #problemOf(pods: readonly string[]): Error | undefined {
+    for (const pod of pods) {
+      const problem = this.driver.problemOf({ kind: 'pod', pod });
+      if (problem) return new Error(`pod ${pod}: ${problem.text}`);
+    }
+    return undefined;
+  }
+
+  /** What the kernel refused may be for want of memory, which passes. */
+  #retryLater(): void {
+    if (this.#retry !== undefined || this.#closed) return;
+    this.#retry = setTimeout(() => {
+      this.#retry = undefined;
+      try {
+        this.driver.retry();
+      } catch (error) {
+        this.#log.error(
+          { error: error instanceof Error ? error.message : String(error) },
+          'tried again in vain',
+        );
+      }
+      this.#schedule();
+    }, RETRY_MS);
+    this.#retry.unref();
+  }
+
+  #watch(): void {
+    if (this.#closed) return;
+    this.#monitor = NftablesMonitor.open(
+      {
+        change: (change) => this.#foreign(change),
+        overflow: () => {
+          this.driver.doubt();
+          if (this.#inSync) this.#schedule();
+        },
+        error: (error) => {
+          this.#log.error({ error: error.message }, 'watching the ruleset broke off; starting anew');
+          this.#monitor?.close();
+          this.driver.doubt();
+          setTimeout(() => this.#watch(), 100).unref();
+          if (this.#inSync) this.#schedule();
+        },
+      },
+      {
+        ...(this.#namespace ? { namespace: this.#namespace } : {}),
+        tables: [this.ruleset.desired.table],
+        exceptFrom: this.#nftables.port,
+      },
+    );
+  }
+
+  #foreign(change: RulesetChange): void {
+    if (!this.#inSync) {
+      this.driver.doubt();
+      return;
+    }
+    try {
+      this.driver.repair(change);
+    } catch (error) {
+      this.#log.error(
+        { error: error instanceof Error ? error.message : String(error) },
+        'the table could not be put right',
+      );
+      this.driver.doubt();
+      this.#retryLater();
+    }
+  }
+
+  #forgetAddresses(pod: string): void {
+    for (const address of this.ruleset.workload(pod)?.addresses ?? []) {
+      if (this.#pods.get(address) === pod) this.#pods.delete(address);
+    }
+  }
+}
+
+const RETRY_MS = 5000;

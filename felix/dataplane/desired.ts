@@ -1,0 +1,406 @@
+import type { SetDump, TableDump } from '#kernel/nftables/dump.ts';
+import { chainIdentity, ruleIdentity, setIdentity, tableIdentity } from '#kernel/nftables/identity.ts';
+import type { Chain, Element, Rule, SetDefinition, Table } from '#kernel/nftables/model.ts';
+import type { Operation, Transaction } from '#kernel/nftables/operation.ts';
+
+/** A chain with its rules. */
+export interface ChainContents {
+  readonly chain: Chain;
+  readonly rules: readonly Rule[];
+}
+
+interface TrackedChain {
+  wanted: ChainContents | undefined;
+  /** What the kernel has: the same object when it is as wanted, `other` when it is anything else. */
+  there: ChainContents | 'other' | undefined;
+}
+
+interface TrackedSet {
+  definition: SetDefinition;
+  /** Whether it is wanted with nothing in it too. */
+  kept: boolean;
+  readonly wanted: Map<string, Element>;
+  /** What the kernel has; undefined when it has no such set. */
+  there: Map<string, Element> | undefined;
+  /** Keys of elements that may differ. */
+  readonly dirty: Set<string>;
+}
+
+/**
+ * What one table should be, and what it is in the kernel as far as is known: two states and what may differ between
+ * them, so that the difference costs what changed and not what there is. Pure; {@link changes} says what to send, and
+ * {@link Changes.done} that it is in force.
+ *
+ * A set is there while it has elements (or is kept); chains must be set so that they name only sets that are.
+ */
+export class DesiredTable {
+  readonly table: Table;
+  readonly #chains = new Map<string, TrackedChain>();
+  readonly #sets = new Map<string, TrackedSet>();
+  readonly #dirtyChains = new Set<string>();
+  readonly #dirtySets = new Set<string>();
+  #isThere = false;
+  /** What the kernel has can not be changed into what should be there: it is replaced as a whole. */
+  #replace = false;
+
+  constructor(table: Table) {
+    this.table = table;
+  }
+
+  /** Wants a set, also when it is empty. */
+  keepSet(definition: SetDefinition): void {
+    this.#trackedSet(definition).kept = true;
+    this.#dirtySets.add(definition.name);
+  }
+
+  /** Wants an element; takes the place of the one with its key. Intervals must be normalised and apart. */
+  put(definition: SetDefinition, element: Element): void {
+    const set = this.#trackedSet(definition);
+    const key = elementKey(element);
+    if (set.wanted.get(key) === element) return;
+    set.wanted.set(key, element);
+    this.#touch(set, key);
+  }
+
+  /** Wants an element no more, unless another was put in its place since. */
+  remove(name: string, element: Element): void {
+    const set = this.#sets.get(name);
+    const key = elementKey(element);
+    if (set?.wanted.get(key) !== element) return;
+    set.wanted.delete(key);
+    this.#touch(set, key);
+  }
+
+  /** Whether a set is wanted. */
+  has(name: string): boolean {
+    const set = this.#sets.get(name);
+    return set !== undefined && isWanted(set);
+  }
+
+  setChain(contents: ChainContents): void {
+    const { name } = contents.chain;
+    const tracked = this.#chains.get(name);
+    if (tracked) tracked.wanted = contents;
+    else this.#chains.set(name, { wanted: contents, there: undefined });
+    this.#dirtyChains.add(name);
+  }
+
+  removeChain(name: string): void {
+    const tracked = this.#chains.get(name);
+    if (!tracked) return;
+    tracked.wanted = undefined;
+    this.#dirtyChains.add(name);
+  }
+
+  /** Everything that is wanted, in a fixed order: to be printed, or to be compared with a dump. */
+  contents(): { chains: ChainContents[]; sets: SetDump[] } {
+    const sets = [...this.#sets.values()].filter(isWanted).map(({ definition, wanted }) => ({
+      set: definition,
+      elements: [...wanted.values()].sort((a, b) => (a.key < b.key ? -1 : a.key > b.key ? 1 : 0)),
+    }));
+    const chains = [...this.#chains.values()].flatMap(({ wanted }) => (wanted ? [wanted] : []));
+    return {
+      chains: chains.sort((a, b) => baseFirst(a.chain, b.chain)),
+      sets: sets.sort((a, b) => byText(a.set.name, b.set.name)),
+    };
+  }
+
+  /** Takes over what the kernel has; undefined: no such table. */
+  adopt(dump: TableDump | undefined): void {
+    this.#forget();
+    if (dump === undefined) return;
+    this.#isThere = true;
+    this.#replace = dump.unknown.length > 0 || dump.objects.length > 0;
+    if (tableIdentity(dump.table) !== tableIdentity(this.table)) this.#replace = true;
+    for (const { chain, rules } of dump.chains) {
+      const tracked = this.#trackedChain(chain.name);
+      const { wanted } = tracked;
+      tracked.there = 'other';
+      if (!wanted) {
+        // A chain of another's hook can go, but one that packets still go through is never without its rules.
+        if (chain.base) this.#replace = true;
+      } else if (chainIdentity(wanted.chain) !== chainIdentity(chain)) {
+        this.#replace = true;
+      } else if (sameRules(wanted.rules, rules)) {
+        tracked.there = wanted;
+      }
+    }
+    for (const dumped of dump.sets) {
+      const tracked = this.#sets.get(dumped.set.name);
+      if (tracked && setIdentity(tracked.definition) !== setIdentity(dumped.set)) {
+        this.#replace = true;
+        continue;
+      }
+      this.#adoptElements(this.#trackedSet(dumped.set), dumped.elements);
+    }
+  }
+
+  /** Takes over the elements that the kernel has in one set. */
+  adoptElements(name: string, elements: readonly Element[]): void {
+    const set = this.#sets.get(name);
+    if (set) this.#adoptElements(set, elements);
+  }
+
+  /** The rules of a chain are not known to be as they should be. */
+  doubtChain(name: string): void {
+    const tracked = this.#chains.get(name);
+    if (tracked === undefined || tracked.there === undefined) return;
+    tracked.there = 'other';
+    this.#dirtyChains.add(name);
+  }
+
+  /** The definition of a wanted set, to read its elements by. */
+  definition(name: string): SetDefinition | undefined {
+    const set = this.#sets.get(name);
+    return set?.there === undefined ? undefined : set.definition;
+  }
+
+  /** What is to be sent. Later changes are not in it, and are not lost by its `done`. */
+  changes(): Changes {
+    return this.#replace || !this.#isThere ? this.#whole() : this.#difference();
+  }
+
+  #whole(): Changes {
+    const { table } = this;
+    const transaction: Operation[] = [{ op: 'add table', table }];
+    if (this.#replace) transaction.push({ op: 'delete table', table }, { op: 'add table', table });
+    const { chains, sets } = this.contents();
+    for (const { chain } of chains) transaction.push({ op: 'add chain', table, chain });
+    for (const { set } of sets) transaction.push({ op: 'add set', table, set });
+    for (const { set, elements } of sets) {
+      if (elements.length > 0) transaction.push({ op: 'add elements', table, set, elements });
+    }
+    for (const { rules } of chains) {
+      for (const rule of rules) transaction.push({ op: 'add rule', table, rule });
+    }
+    return new Changes(transaction, () => {
+      this.#forget();
+      this.#isThere = true;
+      for (const contents of chains) this.#trackedChain(contents.chain.name).there = contents;
+      for (const { set, elements } of sets) this.#adoptElements(this.#trackedSet(set), elements);
+      this.#settle();
+    });
+  }
+
+  #difference(): Changes {
+    const { table } = this;
+    const phases: Record<
+      | 'addChains'
+      | 'flush'
+      | 'removeElements'
+      | 'deleteSets'
+      | 'deleteChains'
+      | 'addSets'
+      | 'add'
+      | 'addRules',
+      Operation[]
+    > = {
+      addChains: [],
+      flush: [],
+      removeElements: [],
+      deleteSets: [],
+      deleteChains: [],
+      addSets: [],
+      add: [],
+      addRules: [],
+    };
+    const done: (() => void)[] = [];
+    for (const name of this.#dirtyChains) {
+      const tracked = this.#chains.get(name)!;
+      const { wanted, there } = tracked;
+      if (wanted === there) continue;
+      if (there === undefined) phases.addChains.push({ op: 'add chain', table, chain: wanted!.chain });
+      else phases.flush.push({ op: 'flush chain', table, chain: name });
+      if (wanted === undefined) phases.deleteChains.push({ op: 'delete chain', table, chain: name });
+      for (const rule of wanted?.rules ?? []) phases.addRules.push({ op: 'add rule', table, rule });
+      done.push(() => {
+        tracked.there = wanted;
+      });
+    }
+    for (const name of this.#dirtySets) {
+      const set = this.#sets.get(name)!;
+      const { definition } = set;
+      if (!isWanted(set)) {
+        if (set.there === undefined) continue;
+        // Elements first: they hold the chains that they lead to.
+        phases.removeElements.push({ op: 'flush set', table, set: name });
+        phases.deleteSets.push({ op: 'delete set', table, set: name });
+        done.push(() => {
+          set.there = undefined;
+        });
+        continue;
+      }
+      const { remove, add } = difference(set);
+      if (set.there === undefined) phases.addSets.push({ op: 'add set', table, set: definition });
+      if (remove.length > 0) {
+        phases.removeElements.push({ op: 'delete elements', table, set: definition, elements: remove });
+      }
+      if (add.length > 0) phases.add.push({ op: 'add elements', table, set: definition, elements: add });
+      done.push(() => {
+        const there = set.there ?? new Map<string, Element>();
+        for (const element of remove) there.delete(elementKey(element));
+        for (const element of add) there.set(elementKey(element), element);
+        set.there = there;
+      });
+    }
+    return new Changes(Object.values(phases).flat(), () => {
+      for (const step of done) step();
+      this.#settle();
+    });
+  }
+
+  /** What is as it should be is not looked at again; what nobody wants and is not there is forgotten. */
+  #settle(): void {
+    for (const name of this.#dirtyChains) {
+      const { wanted, there } = this.#chains.get(name)!;
+      if (wanted !== there) continue;
+      this.#dirtyChains.delete(name);
+      if (wanted === undefined) this.#chains.delete(name);
+    }
+    for (const name of this.#dirtySets) {
+      const set = this.#sets.get(name)!;
+      if (!isWanted(set)) {
+        if (set.there !== undefined) continue;
+        this.#sets.delete(name);
+      } else {
+        if (set.there === undefined) continue;
+        for (const key of set.dirty) {
+          if (sameElement(set.wanted.get(key), set.there.get(key))) set.dirty.delete(key);
+        }
+        if (set.dirty.size > 0) continue;
+      }
+      this.#dirtySets.delete(name);
+    }
+  }
+
+  /** As if the kernel had nothing. */
+  #forget(): void {
+    this.#isThere = false;
+    this.#replace = false;
+    for (const [name, tracked] of this.#chains) {
+      tracked.there = undefined;
+      if (tracked.wanted === undefined) this.#chains.delete(name);
+      else this.#dirtyChains.add(name);
+    }
+    for (const [name, set] of this.#sets) {
+      set.there = undefined;
+      if (!isWanted(set)) {
+        this.#sets.delete(name);
+        continue;
+      }
+      this.#dirtySets.add(name);
+      for (const key of set.wanted.keys()) set.dirty.add(key);
+    }
+    for (const name of this.#dirtyChains) if (!this.#chains.has(name)) this.#dirtyChains.delete(name);
+    for (const name of this.#dirtySets) if (!this.#sets.has(name)) this.#dirtySets.delete(name);
+  }
+
+  #adoptElements(set: TrackedSet, elements: readonly Element[]): void {
+    set.there = new Map(elements.map((element) => [elementKey(element), element]));
+    set.dirty.clear();
+    for (const [key, element] of set.there) {
+      if (!sameElement(set.wanted.get(key), element)) set.dirty.add(key);
+    }
+    for (const key of set.wanted.keys()) if (!set.there.has(key)) set.dirty.add(key);
+    this.#dirtySets.add(set.definition.name);
+  }
+
+  #touch(set: TrackedSet, key: string): void {
+    set.dirty.add(key);
+    this.#dirtySets.add(set.definition.name);
+  }
+
+  #trackedSet(definition: SetDefinition): TrackedSet {
+    const found = this.#sets.get(definition.name);
+    if (found) return found;
+    const set = { definition, kept: false, wanted: new Map(), there: undefined, dirty: new Set<string>() };
+    this.#sets.set(definition.name, set);
+    return set;
+  }
+
+  #trackedChain(name: string): TrackedChain {
+    const found = this.#chains.get(name);
+    if (found) return found;
+    const chain = { wanted: undefined, there: undefined };
+    this.#chains.set(name, chain);
+    this.#dirtyChains.add(name);
+    return chain;
+  }
+}
+
+/** What makes the kernel's state the desired one. */
+export class Changes {
+  readonly transaction: Transaction;
+  readonly #done: () => void;
+
+  constructor(transaction: Transaction, done: () => void) {
+    this.transaction = transaction;
+    this.#done = done;
+  }
+
+  /** The transaction is in force. */
+  done(): void {
+    this.#done();
+  }
+}
+
+function isWanted(set: TrackedSet): boolean {
+  return set.kept || set.wanted.size > 0;
+}
+
+function difference(set: TrackedSet): { remove: Element[]; add: Element[] } {
+  const remove: Element[] = [];
+  const add: Element[] = [];
+  for (const key of set.dirty) {
+    const wanted = set.wanted.get(key);
+    const there = set.there?.get(key);
+    if (sameElement(wanted, there)) continue;
+    if (there) remove.push(there);
+    if (wanted) add.push(wanted);
+  }
+  return { remove, add };
+}
+
+/** What tells elements of a set apart. */
+export function elementKey({ key, end }: Element): string {
+  return end === undefined ? key : `${key}-${end}`;
+}
+
+function sameElement(a: Element | undefined, b: Element | undefined): boolean {
+  if (a === b) return true;
+  if (a === undefined || b === undefined || a.comment !== b.comment) return false;
+  const { value: x } = a;
+  const { value: y } = b;
+  if (typeof x !== 'object' || typeof y !== 'object') return x === y;
+  return x.verdict === y.verdict && chainOf(x) === chainOf(y);
+}
+
+function chainOf(verdict: Extract<Element['value'], object>): string | undefined {
+  return 'chain' in verdict ? verdict.chain : undefined;
+}
+
+function sameRules(wanted: readonly Rule[], there: readonly { readonly rule: Rule }[]): boolean {
+  return (
+    wanted.length === there.length &&
+    wanted.every((rule, i) => ruleIdentity(rule) === ruleIdentity(there[i]!.rule))
+  );
+}
+
+/** Base chains in the order in which a packet meets them, then the others by name. */
+function baseFirst(a: Chain, b: Chain): number {
+  if (a.base === undefined || b.base === undefined) {
+    if (a.base === b.base) return byText(a.name, b.name);
+    return a.base === undefined ? 1 : -1;
+  }
+  return (
+    HOOKS.indexOf(a.base.hook) - HOOKS.indexOf(b.base.hook) ||
+    a.base.priority - b.base.priority ||
+    byText(a.name, b.name)
+  );
+}
+
+const HOOKS = ['prerouting', 'input', 'forward', 'output', 'postrouting'];
+
+function byText(a: string, b: string): number {
+  return a < b ? -1 : a > b ? 1 : 0;
+}

@@ -1,0 +1,213 @@
+import type { Log } from '#daemon/log.ts';
+import { NetlinkError } from '#kernel/netlink/error.ts';
+import type { Nftables } from '#kernel/nftables/connection.ts';
+import { TransactionError } from '#kernel/nftables/error.ts';
+import type { RulesetChange } from '#kernel/nftables/monitor.ts';
+import type { Operation, Transaction } from '#kernel/nftables/operation.ts';
+import { partsAtFault } from './fault.ts';
+import { type NodeRuleset, type Part, partKey } from './ruleset.ts';
+
+/** What the driver needs of nf_tables; `Nftables` is it. */
+export type RulesetKernel = Pick<Nftables, 'commit' | 'dump' | 'elements' | 'tables'>;
+
+/** What the kernel refused, and what is closed for it. */
+export interface Problem {
+  readonly part: Part | undefined;
+  /** In words: the object, errno, the kernel's own words. */
+  readonly text: string;
+  /** ms since 1970 */
+  readonly since: number;
+}
+
+export interface DriverCounters {
+  /** Transactions that the kernel took. */
+  transactions: number;
+  /** Operations in them. */
+  operations: number;
+  /** Transactions that the kernel refused. */
+  refused: number;
+  /** Times that others changed the table and it was put right. */
+  repairs: number;
+}
+
+/** Times that parts are closed and the rest tried again. */
+const MAX_ROUNDS = 50;
+
+/**
+ * Brings the desired ruleset into the kernel, and back into it after others changed it. One call of `apply` is one transaction.
+ *
+ * A transaction that the kernel refuses is based on a wrong idea of what there is, or has something in it that this
+ * kernel does not take: the table is read again, then the parts at fault are closed, and the rest goes in.
+ */
+export class RulesetDriver {
+  readonly counters: DriverCounters = { transactions: 0, operations: 0, refused: 0, repairs: 0 };
+  readonly #kernel: RulesetKernel;
+  readonly #ruleset: NodeRuleset;
+  readonly #log: Log;
+  readonly #problems = new Map<string, Problem>();
+  /** The generation that the table was read at. */
+  #readAt = 0;
+  #present = false;
+  /** What the table is like is not known: it is to be read. */
+  #doubt = true;
+
+  constructor(kernel: RulesetKernel, ruleset: NodeRuleset, log: Log) {
+    this.#kernel = kernel;
+    this.#ruleset = ruleset;
+    this.#log = log;
+  }
+
+  /** What the kernel refused, now. */
+  get problems(): readonly Problem[] {
+    return [...this.#problems.values()];
+  }
+
+  problemOf(part: Part): Problem | undefined {
+    return this.#problems.get(partKey(part));
+  }
+
+  /** Whether the kernel has our table, of this version or another. */
+  get present(): boolean {
+    if (this.#doubt) this.#look();
+    return this.#present;
+  }
+
+  /**
+   * Makes the kernel's table what it should be.
+   *
+   * @throws TransactionError, NetlinkError when nothing of it could be done; what was in force is so still
+   */
+  apply(): void {
+    const { desired } = this.#ruleset;
+    let read = this.#doubt;
+    if (this.#doubt) this.#adopt();
+    for (let round = 0; ; round++) {
+      this.#ruleset.prepare();
+      const changes = desired.changes();
+      if (changes.transaction.length === 0) break;
+      try {
+        this.#kernel.commit(changes.transaction);
+        changes.done();
+        this.#present = true;
+        this.counters.transactions++;
+        this.counters.operations += changes.transaction.length;
+        break;
+      } catch (error) {
+        // Answers were lost: it may be in force, or not.
+        if (error instanceof NetlinkError && !read) {
+          this.#adopt();
+          read = true;
+          continue;
+        }
+        if (!(error instanceof TransactionError)) throw this.#failed(error);
+        this.counters.refused++;
+        if (!read) {
+          this.#adopt();
+          read = true;
+          continue;
+        }
+        if (round >= MAX_ROUNDS || !this.#close(error, changes.transaction)) throw this.#failed(error);
+      }
+    }
+    this.#problems.delete('');
+  }
+
+  /** Tries again what the kernel refused before. @throws as `apply` */
+  retry(): void {
+    for (const part of this.#ruleset.closed) this.#ruleset.reopen(part);
+    this.#problems.clear();
+    this.#doubt = true;
+    this.apply();
+  }
+
+  /**
+   * Takes note of what others did to the table, and undoes it.
+   *
+   * @returns whether there was something to undo
+   * @throws as `apply`
+   */
+  repair({ generation, events, process }: RulesetChange): boolean {
+    // It was there already when the table was read. (Generations are 32-bit numbers that wrap.)
+    if (!this.#doubt && ((generation - this.#readAt) | 0) <= 0) return false;
+    const { desired } = this.#ruleset;
+    const sets = new Set<string>();
+    for (const event of events) {
+      if (event.object === 'rule') desired.doubtChain(event.chain);
+      else if (event.object === 'elements') sets.add(event.set);
+      else this.#doubt = true;
+    }
+    if (!this.#doubt) for (const set of sets) this.#reread(set);
+    const before = this.counters.transactions;
+    this.apply();
+    if (this.counters.transactions === before) return false;
+    this.counters.repairs++;
+    this.#log.warn(
+      { process: process.name, pid: process.id, changes: events.length },
+      'somebody changed the table; it is as it should be again',
+    );
+    return true;
+  }
+
+  /** What the table is like is to be found out before the next change: events were lost. */
+  doubt(): void {
+    this.#doubt = true;
+  }
+
+  #look(): void {
+    const { family, name } = this.#ruleset.desired.table;
+    this.#present = this.#kernel.tables().some((table) => table.family === family && table.name === name);
+  }
+
+  #adopt(): void {
+    const dump = this.#kernel.dump(this.#ruleset.desired.table);
+    this.#ruleset.desired.adopt(dump);
+    this.#present = dump !== undefined;
+    this.#readAt = dump?.generation ?? this.#readAt;
+    this.#doubt = false;
+  }
+
+  #reread(name: string): void {
+    const { desired } = this.#ruleset;
+    const definition = desired.definition(name);
+    if (!definition) return;
+    try {
+      desired.adoptElements(name, this.#kernel.elements(desired.table, definition));
+    } catch (error) {
+      if (!(error instanceof Error)) throw error;
+      // It is gone, or was read while others changed it.
+      this.#doubt = true;
+    }
+  }
+
+  /** Closes what the kernel named, or all that the transaction was about. @returns false when that is closed already */
+  #close(error: TransactionError, transaction: Transaction): boolean {
+    const named = error.failures.flatMap(({ operation, key, error: cause }) =>
+      partsAtFault(operation, key, this.#ruleset).map((part) => ({ part, text: cause.message })),
+    );
+    const isClosed = new Set(this.#ruleset.closed.map(partKey));
+    let parts = named.filter(({ part }) => !isClosed.has(partKey(part)));
+    if (parts.length === 0) {
+      parts = transaction
+        .flatMap((operation: Operation) => partsAtFault(operation, undefined, this.#ruleset))
+        .filter((part) => !isClosed.has(partKey(part)))
+        .map((part) => ({ part, text: error.message }));
+    }
+    for (const { part, text } of parts) {
+      const key = partKey(part);
+      if (this.#problems.has(key)) continue;
+      this.#ruleset.close(part);
+      this.#problems.set(key, { part, text, since: Date.now() });
+      this.#log.error({ part, error: text }, 'the kernel refused a part of the ruleset, which is closed now');
+    }
+    return parts.length > 0;
+  }
+
+  #failed(error: unknown): unknown {
+    this.#doubt = true;
+    const text = error instanceof Error ? error.message : String(error);
+    if (this.#problems.get('')?.text !== text)
+      this.#log.error({ error: text }, 'the ruleset could not be changed');
+    this.#problems.set('', { part: undefined, text, since: this.#problems.get('')?.since ?? Date.now() });
+    return error;
+  }
+}

@@ -1,0 +1,103 @@
+import type { AddressKey } from '#datastore/address.ts';
+import type { Conntrack } from '#kernel/conntrack/conntrack.ts';
+import type { FlowFilter } from '#kernel/conntrack/flow-filter.ts';
+import { labelChange } from '#kernel/conntrack/flow-message.ts';
+import type { FlowView } from '#kernel/conntrack/flow-view.ts';
+import { PROTOCOL_NUMBERS, PROTOCOLS, type Protocol } from '#proto/ports.ts';
+import type { Programs } from '../policy/programs.ts';
+import { DENIED_LABEL } from './chains.ts';
+
+export interface FlowCounters {
+  /** Connections that were ended because policy forbids them now. */
+  ended: number;
+  /** Ended ones that are allowed again. */
+  revived: number;
+}
+
+export interface FlowJudgeOptions {
+  readonly conntrack: Conntrack;
+  readonly programs: Programs;
+  /** The pod of this node that has an address. */
+  readonly podAt: (address: AddressKey) => string | undefined;
+}
+
+const DENY = { labels: labelChange([DENIED_LABEL]) };
+const ALLOW = { labels: labelChange([], [DENIED_LABEL]) };
+
+/** Flows of pods, which have begun: ends those that the programs forbid, and lets those go on that they allow again. */
+export class FlowJudge {
+  readonly counters: FlowCounters = { ended: 0, revived: 0 };
+  readonly #options: FlowJudgeOptions;
+
+  constructor(options: FlowJudgeOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * Judges the flows that a filter means, by what they really connect: the source as it was, the destination as it came to be.
+   * That is right for both directions, and after translation.
+   *
+   * @param concerns whether a flow between two addresses is to be looked at
+   * @throws NetlinkError
+   */
+  judge(filter: FlowFilter = {}, concerns?: (source: AddressKey, destination: AddressKey) => boolean): void {
+    const { conntrack } = this.#options;
+    const changes = conntrack.changes();
+    const denied = new Map<number, ReturnType<FlowView['toKey']>>();
+    conntrack.visit(filter, (view) => {
+      const source = addressAt(view, view.original.source);
+      const destination = addressAt(view, view.reply.source);
+      if (concerns && !concerns(source, destination)) return;
+      const allowed = this.#allows(view, source, destination);
+      if (allowed === undefined) return;
+      const isDenied = view.hasLabel(DENIED_LABEL);
+      if (allowed === !isDenied) return;
+      if (allowed) {
+        this.counters.revived++;
+      } else {
+        this.counters.ended++;
+        denied.set(changes.count, view.toKey());
+      }
+      changes.update(view, allowed ? ALLOW : DENY);
+    });
+    for (const failure of changes.finish()) {
+      // It has just ended by itself.
+      if (failure.error.code === 'ENOENT') continue;
+      const key = denied.get(failure.index);
+      // An entry from before our table has no room for labels: it can only be deleted.
+      if (failure.error.code === 'ENOSPC' && key) conntrack.delete(key);
+      else throw failure.error;
+    }
+  }
+
+  /** undefined for a flow that no pod of this node is an end of. */
+  #allows(view: FlowView, source: AddressKey, destination: AddressKey): boolean | undefined {
+    const { programs, podAt } = this.#options;
+    const from = podAt(source);
+    const to = podAt(destination);
+    if (from === undefined && to === undefined) return undefined;
+    if (from === to) return true;
+    const protocol = PROTOCOL_NAMES.get(view.original.protocol) ?? 'other';
+    const port = protocol === 'other' ? 0 : view.reply.sourcePort;
+    if (from !== undefined && programs.lookUp('egress', from, destination, protocol, port) === 'drop')
+      return false;
+    return to === undefined || programs.lookUp('ingress', to, source, protocol, port) === 'accept';
+  }
+}
+
+const PROTOCOL_NAMES = new Map<number, Protocol>(PROTOCOLS.map((name) => [PROTOCOL_NUMBERS[name], name]));
+
+function addressAt({ bytes, addressSize }: FlowView, at: number): AddressKey {
+  const unit = (i: number): number => (bytes[at + i]! << 8) | bytes[at + i + 1]!;
+  if (addressSize === 4) return String.fromCharCode(unit(0), unit(2)) as AddressKey;
+  return String.fromCharCode(
+    unit(0),
+    unit(2),
+    unit(4),
+    unit(6),
+    unit(8),
+    unit(10),
+    unit(12),
+    unit(14),
+  ) as AddressKey;
+}

@@ -1,0 +1,475 @@
+import { type AddressKey, type AddressPrefix, type Family, familyOf, rangeOf } from '#datastore/address.ts';
+import { normaliseElements } from '#kernel/nftables/elements.ts';
+import { type Element, goTo, RETURN, type SetDefinition, type Table } from '#kernel/nftables/model.ts';
+import { NO_PORTS, type PortSet, type PortVerdicts, PROTOCOL_NUMBERS, unionOf } from '#proto/ports.ts';
+import type { HostPort, WorkloadEndpoint } from '../endpoint.ts';
+import {
+  type BlockRange,
+  type ClassId,
+  DIRECTIONS,
+  type Direction,
+  type EndpointProgram,
+  type PodKey,
+  type ProgramSink,
+} from '../policy/program.ts';
+import { classChain, closedDirectionChain, commonChains, isNatChain } from './chains.ts';
+import { DesiredTable } from './desired.ts';
+import { addressHex, commentOf, interfaceHex, PORT_TIERS, portElements, portHex } from './keys.ts';
+import * as sets from './sets.ts';
+import { type DataplaneSettings, DEFAULT_SETTINGS, type ProtocolPort } from './settings.ts';
+
+/** What the kernel refused, and what is closed for it. */
+export type Part =
+  | { readonly kind: 'pod'; readonly pod: PodKey }
+  | { readonly kind: 'class'; readonly direction: Direction; readonly id: ClassId }
+  | { readonly kind: 'peers'; readonly direction: Direction }
+  /** Translation of addresses: it is left out, and no packet is. */
+  | { readonly kind: 'nat' };
+
+type Contribution = readonly [SetDefinition, Element];
+
+interface ClassState {
+  readonly id: ClassId;
+  /** How many addresses and ranges are of it. */
+  named: number;
+  /** What its chain was made of. */
+  shape: string;
+  readonly entries: Map<PodKey, { verdicts: PortVerdicts; elements: readonly Contribution[] }>;
+}
+
+interface DirectionState {
+  readonly classes: Map<ClassId, ClassState>;
+  readonly addresses: Map<AddressKey, { readonly class: ClassId; readonly element: Element }>;
+  readonly blocks: Record<Family, readonly Element[]>;
+  readonly ranges: Record<Family, readonly BlockRange[]>;
+  /** Chains of classes that are to be looked at. */
+  readonly touched: Set<ClassId>;
+}
+
+interface PodState {
+  workload?: WorkloadEndpoint;
+  program?: EndpointProgram;
+  elements: readonly Contribution[];
+  readonly classes: Record<Direction, Set<ClassId>>;
+}
+
+export const MARGAY_TABLE: Table = {
+  family: 'inet',
+  name: 'margay',
+  comment: 'made by margay felix, which undoes what others change',
+};
+
+/**
+ * Pods and programs as one table. Each change of a pod, a program or a setting changes what it is about, in
+ * {@link desired}; `prepare` brings the chains up to date before that is sent. No clock, no socket.
+ */
+export class NodeRuleset implements ProgramSink {
+  readonly desired: DesiredTable;
+  readonly #settings: DataplaneSettings;
+  readonly #pods = new Map<PodKey, PodState>();
+  readonly #interfaces = new Map<string, PodKey>();
+  readonly #meanings = new Map<ClassId, readonly string[]>();
+  readonly #directions: Readonly<Record<Direction, DirectionState>> = {
+    ingress: newDirection(),
+    egress: newDirection(),
+  };
+  readonly #closed = new Map<string, Part>();
+  /** What common chains were made of, so that they are made anew only when a set came or went. */
+  #shape = '';
+  #common: ReadonlySet<string> = new Set();
+
+  constructor(settings: DataplaneSettings = DEFAULT_SETTINGS, table: Table = MARGAY_TABLE) {
+    this.#settings = settings;
+    this.desired = new DesiredTable(table);
+    for (const family of [4, 6] as const) {
+      this.desired.keepSet(sets.workloads(family));
+      this.#prefixes(sets.serviceSet(family), family, settings.serviceRanges);
+      this.#prefixes(sets.natSourceSet(family), family, settings.natOutgoing);
+      this.#prefixes(sets.natExcludedSet(family), family, settings.natExcluded);
+    }
+    for (const direction of DIRECTIONS) this.desired.keepSet(sets.podMap(direction));
+    this.#ports(sets.failsafeSet('inbound'), settings.podToHost === 'drop' ? settings.failsafeInbound : []);
+    this.#ports(sets.failsafeSet('outbound'), settings.hostToPod === 'drop' ? settings.failsafeOutbound : []);
+  }
+
+  setWorkload(workload: WorkloadEndpoint): void {
+    const before = this.#interfaces.get(workload.interface);
+    // The kernel has one interface of the name: it is the newcomer's.
+    if (before !== undefined && before !== workload.pod) this.removeWorkload(before);
+    const state = this.#pod(workload.pod);
+    if (state.workload) this.#interfaces.delete(state.workload.interface);
+    this.#interfaces.set(workload.interface, workload.pod);
+    state.workload = workload;
+    this.#renew(workload.pod, state);
+  }
+
+  removeWorkload(pod: PodKey): void {
+    const state = this.#pods.get(pod);
+    if (!state?.workload) return;
+    this.#interfaces.delete(state.workload.interface);
+    delete state.workload;
+    this.#renew(pod, state);
+  }
+
+  workload(pod: PodKey): WorkloadEndpoint | undefined {
+    return this.#pods.get(pod)?.workload;
+  }
+
+  /** The pod that an interface is of. */
+  podOf(name: string): PodKey | undefined {
+    return this.#interfaces.get(name);
+  }
+
+  get workloads(): number {
+    return this.#interfaces.size;
+  }
+
+  endpoint(pod: PodKey, program: EndpointProgram | undefined): void {
+    const state = this.#pod(pod);
+    if (program) state.program = program;
+    else delete state.program;
+    this.#renew(pod, state);
+  }
+
+  entry(direction: Direction, id: ClassId, pod: PodKey, verdicts: PortVerdicts | undefined): void {
+    const of = this.#class(direction, id);
+    const state = this.#pod(pod);
+    const before = of.entries.get(pod);
+    this.#replace(before?.elements ?? [], []);
+    if (verdicts === undefined) {
+      of.entries.delete(pod);
+      state.classes[direction].delete(id);
+      this.#forgetPod(pod, state);
+    } else {
+      state.classes[direction].add(id);
+      const elements = this.#entryElements(direction, id, pod, state, verdicts);
+      this.#replace([], elements);
+      of.entries.set(pod, { verdicts, elements });
+    }
+    this.#directions[direction].touched.add(id);
+  }
+
+  address(direction: Direction, address: AddressKey, id: ClassId | undefined): void {
+    const { addresses } = this.#directions[direction];
+    const before = addresses.get(address);
+    if (before?.class === id) return;
+    const map = sets.peerMap(direction, familyOf(address));
+    if (before) this.#unname(direction, before.class);
+    if (id === undefined) {
+      addresses.delete(address);
+      if (before) this.desired.remove(map.name, before.element);
+      return;
+    }
+    this.#name(direction, id);
+    const element: Element = { key: addressHex(address), value: goTo(sets.classChain(direction, id)) };
+    addresses.set(address, { class: id, element });
+    if (!this.#isClosed({ kind: 'peers', direction })) this.desired.put(map, element);
+  }
+
+  blocks(direction: Direction, family: Family, ranges: readonly BlockRange[]): void {
+    const state = this.#directions[direction];
+    for (const range of ranges) this.#name(direction, range.class);
+    for (const range of state.ranges[family]) this.#unname(direction, range.class);
+    state.ranges[family] = ranges;
+    this.#renewBlocks(direction, family);
+  }
+
+  meaning(id: ClassId, text: readonly string[]): void {
+    this.#meanings.set(id, text);
+  }
+
+  commit(): void {}
+
+  /** Closes a part, or opens it again: what the kernel refused of it is left out, and nothing passes in its place. */
+  close(part: Part): void {
+    this.#closed.set(partKey(part), part);
+    this.#renewPart(part);
+  }
+
+  reopen(part: Part): void {
+    if (this.#closed.delete(partKey(part))) this.#renewPart(part);
+  }
+
+  get closed(): readonly Part[] {
+    return [...this.#closed.values()];
+  }
+
+  /** Makes the chains fit the sets that there are. */
+  prepare(): void {
+    const { desired } = this;
+    const has = (name: string): boolean => desired.has(name);
+    for (const direction of DIRECTIONS) {
+      const state = this.#directions[direction];
+      for (const id of state.touched) this.#renewClass(direction, id, has);
+      state.touched.clear();
+    }
+    const asked = new Set<string>();
+    const remember = (name: string): boolean => {
+      const there = desired.has(name);
+      if (there) asked.add(name);
+      return there;
+    };
+    const isNatClosed = this.#isClosed({ kind: 'nat' });
+    const chains = commonChains(this.#settings, remember).filter(
+      ({ chain }) => !isNatClosed || !isNatChain(chain.name),
+    );
+    const closed = DIRECTIONS.filter((direction) => this.#isClosed({ kind: 'peers', direction }));
+    const shape = [...asked, ...closed, isNatClosed].join(' ');
+    if (shape === this.#shape) return;
+    this.#shape = shape;
+    const wanted = new Set(chains.map(({ chain }) => chain.name));
+    for (const name of this.#common) if (!wanted.has(name)) desired.removeChain(name);
+    for (const contents of chains) {
+      const direction = closed.find((name) => name === contents.chain.name);
+      desired.setChain(direction ? closedDirectionChain(direction, has) : contents);
+    }
+    this.#common = wanted;
+  }
+
+  #renewClass(direction: Direction, id: ClassId, has: (name: string) => boolean): void {
+    const { classes } = this.#directions[direction];
+    const of = classes.get(id);
+    if (of !== undefined && of.named > 0) {
+      const closed = this.#isClosed({ kind: 'class', direction, id });
+      const asked: string[] = [closed ? 'closed' : 'open'];
+      const remember = (name: string): boolean => {
+        const there = has(name);
+        if (there) asked.push(name);
+        return there;
+      };
+      const contents = classChain(direction, id, this.#meanings.get(id) ?? [], remember, closed);
+      const shape = asked.join(' ');
+      if (shape !== of.shape) this.desired.setChain(contents);
+      of.shape = shape;
+      return;
+    }
+    if (of !== undefined) of.shape = '';
+    this.desired.removeChain(sets.classChain(direction, id));
+    if (of !== undefined && of.entries.size === 0) classes.delete(id);
+    const elsewhere = DIRECTIONS.some((other) => this.#directions[other].classes.has(id));
+    if (!elsewhere) this.#meanings.delete(id);
+  }
+
+  /** All that is about a pod. */
+  #renew(pod: PodKey, state: PodState): void {
+    this.#renewBase(pod, state);
+    for (const direction of DIRECTIONS) {
+      for (const id of state.classes[direction]) {
+        const of = this.#class(direction, id);
+        const { verdicts, elements } = of.entries.get(pod)!;
+        const renewed = this.#entryElements(direction, id, pod, state, verdicts);
+        this.#replace(elements, renewed);
+        of.entries.set(pod, { verdicts, elements: renewed });
+        this.#directions[direction].touched.add(id);
+      }
+    }
+    this.#forgetPod(pod, state);
+  }
+
+  #renewBase(pod: PodKey, state: PodState): void {
+    const elements = this.#baseElements(pod, state);
+    this.#replace(state.elements, elements);
+    state.elements = elements;
+  }
+
+  #baseElements(pod: PodKey, { workload, program }: PodState): Contribution[] {
+    if (workload === undefined) return [];
+    const name = interfaceHex(workload.interface);
+    const comment = commentOf(pod);
+    const elements: Contribution[] = workload.addresses.map((address) => [
+      sets.workloads(familyOf(address)),
+      { key: name + addressHex(address), comment },
+    ]);
+    if (program === undefined || this.#isClosed({ kind: 'pod', pod })) return elements;
+    for (const direction of DIRECTIONS) {
+      const { isolated, anyPeer, otherwise } = program[direction];
+      const looked = isolated && anyPeer.text !== 'all';
+      const value = looked ? goTo(direction) : RETURN;
+      elements.push([sets.podMap(direction), { key: name, value, comment }]);
+      if (!looked) continue;
+      elements.push(...portContributions(name, comment, anyPeer, (t) => sets.ruleSet(direction, 'any', t)));
+      elements.push(
+        ...portContributions(name, comment, otherwise, (t) => sets.ruleSet(direction, 'otherwise', t)),
+      );
+    }
+    if (!this.#isClosed({ kind: 'nat' })) elements.push(...hostPortElements(workload, comment));
+    return elements;
+  }
+
+  #entryElements(
+    direction: Direction,
+    id: ClassId,
+    pod: PodKey,
+    { workload, program }: PodState,
+    { accept, drop }: PortVerdicts,
+  ): Contribution[] {
+    const isClosed = this.#isClosed({ kind: 'pod', pod }) || this.#isClosed({ kind: 'class', direction, id });
+    if (workload === undefined || isClosed) return [];
+    const name = interfaceHex(workload.interface);
+    const comment = commentOf(pod);
+    // What any peer may do was accepted before: with it, "all but these ports" is "all", one exact element.
+    const both = unionOf([accept, program?.[direction].anyPeer ?? NO_PORTS]);
+    return [
+      ...portContributions(name, comment, both.text === 'all' ? both : accept, (t) =>
+        sets.classSet(direction, id, 'accept', t),
+      ),
+      ...portContributions(name, comment, drop, (t) => sets.classSet(direction, id, 'drop', t)),
+    ];
+  }
+
+  #renewBlocks(direction: Direction, family: Family): void {
+    const state = this.#directions[direction];
+    const map = sets.blockMap(direction, family);
+    const isClosed = this.#isClosed({ kind: 'peers', direction });
+    const ranges = isClosed ? [] : state.ranges[family];
+    const elements = normaliseElements(
+      map,
+      ranges.map(({ first, last, class: id }) => ({
+        key: addressHex(first),
+        end: addressHex(last),
+        value: goTo(sets.classChain(direction, id)),
+      })),
+    );
+    // Most ranges stay as they are: the elements that do are kept.
+    const before = new Map(state.blocks[family].map((element) => [identity(element), element]));
+    const renewed = elements.map((element) => before.get(identity(element)) ?? element);
+    const kept = new Set(renewed);
+    for (const element of state.blocks[family]) {
+      if (!kept.has(element)) this.desired.remove(map.name, element);
+    }
+    for (const element of renewed) this.desired.put(map, element);
+    state.blocks[family] = renewed;
+  }
+
+  #renewPart(part: Part): void {
+    if (part.kind === 'nat') {
+      for (const [pod, state] of this.#pods) this.#renewBase(pod, state);
+      return;
+    }
+    if (part.kind === 'pod') {
+      const state = this.#pods.get(part.pod);
+      if (state) this.#renew(part.pod, state);
+      return;
+    }
+    const { direction } = part;
+    const state = this.#directions[direction];
+    if (part.kind === 'class') {
+      const of = state.classes.get(part.id);
+      for (const [pod, { verdicts, elements }] of of?.entries ?? []) {
+        const renewed = this.#entryElements(direction, part.id, pod, this.#pods.get(pod)!, verdicts);
+        this.#replace(elements, renewed);
+        of!.entries.set(pod, { verdicts, elements: renewed });
+      }
+      state.touched.add(part.id);
+      return;
+    }
+    const isClosed = this.#isClosed(part);
+    for (const [address, { element }] of state.addresses) {
+      const map = sets.peerMap(direction, familyOf(address));
+      if (isClosed) this.desired.remove(map.name, element);
+      else this.desired.put(map, element);
+    }
+    for (const family of [4, 6] as const) this.#renewBlocks(direction, family);
+  }
+
+  #isClosed(part: Part): boolean {
+    return this.#closed.size > 0 && this.#closed.has(partKey(part));
+  }
+
+  #replace(before: readonly Contribution[], after: readonly Contribution[]): void {
+    for (const [set, element] of before) this.desired.remove(set.name, element);
+    for (const [set, element] of after) this.desired.put(set, element);
+  }
+
+  #name(direction: Direction, id: ClassId): void {
+    const of = this.#class(direction, id);
+    if (of.named++ === 0) this.#directions[direction].touched.add(id);
+  }
+
+  #unname(direction: Direction, id: ClassId): void {
+    const of = this.#class(direction, id);
+    if (--of.named === 0) this.#directions[direction].touched.add(id);
+  }
+
+  #class(direction: Direction, id: ClassId): ClassState {
+    const { classes } = this.#directions[direction];
+    const found = classes.get(id);
+    if (found) return found;
+    const made: ClassState = { id, named: 0, shape: '', entries: new Map() };
+    classes.set(id, made);
+    return made;
+  }
+
+  #pod(pod: PodKey): PodState {
+    const found = this.#pods.get(pod);
+    if (found) return found;
+    const made: PodState = { elements: [], classes: { ingress: new Set(), egress: new Set() } };
+    this.#pods.set(pod, made);
+    return made;
+  }
+
+  #forgetPod(pod: PodKey, { workload, program, classes }: PodState): void {
+    if (workload || program || classes.ingress.size > 0 || classes.egress.size > 0) return;
+    this.#pods.delete(pod);
+  }
+
+  #prefixes(set: SetDefinition, family: Family, prefixes: readonly AddressPrefix[]): void {
+    const elements = prefixes
+      .filter(({ address }) => familyOf(address) === family)
+      .map(rangeOf)
+      .map(({ first, last }) => ({ key: addressHex(first), end: addressHex(last) }));
+    for (const element of normaliseElements(set, elements)) this.desired.put(set, element);
+  }
+
+  #ports(set: SetDefinition, ports: readonly ProtocolPort[]): void {
+    for (const { protocol, port } of ports) {
+      this.desired.put(set, { key: portHex(PROTOCOL_NUMBERS[protocol], port) });
+    }
+  }
+}
+
+function portContributions(
+  name: string,
+  comment: string,
+  ports: PortSet,
+  setOf: (tier: (typeof PORT_TIERS)[number]) => SetDefinition,
+): Contribution[] {
+  const elements = portElements(name, ports, comment);
+  return PORT_TIERS.flatMap((tier) => elements[tier].map((element): Contribution => [setOf(tier), element]));
+}
+
+function hostPortElements({ addresses, hostPorts }: WorkloadEndpoint, comment: string): Contribution[] {
+  return hostPorts.flatMap(({ protocol, hostPort, containerPort, hostIp }: HostPort) => {
+    const number = PROTOCOL_NUMBERS[protocol];
+    return addresses
+      .filter((address) => hostIp === undefined || familyOf(hostIp) === familyOf(address))
+      .map((address): Contribution => {
+        const family = familyOf(address);
+        const value = addressHex(address) + portHex(0, containerPort).slice(8);
+        const port = portHex(number, hostPort);
+        return hostIp === undefined
+          ? [sets.hostPortMap(family), { key: port, value, comment }]
+          : [sets.hostAddressPortMap(family), { key: addressHex(hostIp) + port, value, comment }];
+      });
+  });
+}
+
+function newDirection(): DirectionState {
+  return {
+    classes: new Map(),
+    addresses: new Map(),
+    blocks: { 4: [], 6: [] },
+    ranges: { 4: [], 6: [] },
+    touched: new Set(),
+  };
+}
+
+function identity({ key, end, value }: Element): string {
+  return `${key}-${end ?? ''}-${typeof value === 'object' && 'chain' in value ? value.chain : ''}`;
+}
+
+export function partKey(part: Part): string {
+  if (part.kind === 'nat') return 'nat';
+  if (part.kind === 'pod') return `pod ${part.pod}`;
+  return part.kind === 'class' ? `class ${part.direction} ${part.id}` : `peers ${part.direction}`;
+}

@@ -1,0 +1,150 @@
+/**
+ * The fabric with dataplanes on its nodes and a compiler that feeds them: objects in, packets out.
+ */
+
+import { pino } from 'pino';
+import { formatAddress, parseAddress } from '#datastore/address.ts';
+import type { Resource } from '#datastore/resource.ts';
+import { NftablesDataplane } from '#felix/dataplane/dataplane.ts';
+import { type DataplaneSettings, DEFAULT_SETTINGS } from '#felix/dataplane/settings.ts';
+import { Conntrack } from '#kernel/conntrack/conntrack.ts';
+import { Compiler } from '#policy/compiler/compiler.ts';
+import { Cluster } from '#policy/evaluator/cluster.ts';
+import { evaluate } from '#policy/evaluator/evaluate.ts';
+import { changesBetween } from '#test/policy/compiled.ts';
+import { createFabric, endpointOf, type Fabric, type Slot } from './fabric.ts';
+import { type Probe, type ProbeProtocol, type Prober, probe } from './prober.ts';
+
+export const SILENT = pino({ level: 'silent' });
+
+/** An end of traffic: a pod in its slot, a node, or the host outside. */
+export interface End {
+  readonly label: string;
+  readonly prober: Prober;
+  readonly addresses: readonly string[];
+}
+
+export interface Disagreement {
+  readonly traffic: string;
+  readonly expected: boolean;
+  readonly arrived: boolean;
+  readonly answered: boolean;
+}
+
+export class World implements Disposable {
+  readonly fabric: Fabric;
+  readonly dataplanes: readonly NftablesDataplane[];
+  readonly conntracks: readonly Conntrack[];
+  readonly compiler = new Compiler();
+  #resources: readonly Resource[] = [];
+  #placed = new Map<string, Slot>();
+
+  constructor(settings: DataplaneSettings = DEFAULT_SETTINGS, slotsPerNode = 3) {
+    this.fabric = createFabric(slotsPerNode);
+    this.dataplanes = this.fabric.nodes.map(
+      ({ namespace }) => new NftablesDataplane({ settings, log: SILENT, namespace }),
+    );
+    this.conntracks = this.fabric.nodes.map(({ namespace }) => Conntrack.open(namespace));
+    this.fabric.nodes.forEach(({ name }, i) => {
+      this.dataplanes[i]!.start();
+      this.compiler.open(name, this.dataplanes[i]!.programs);
+    });
+  }
+
+  get resources(): readonly Resource[] {
+    return this.#resources;
+  }
+
+  /** Objects, and the pods of them that stand in slots; resolves when all of it is in the kernels. */
+  async become(resources: readonly Resource[], placed: ReadonlyMap<string, Slot>): Promise<void> {
+    const of = (slot: Slot) => this.dataplanes[this.fabric.nodes.indexOf(slot.node)]!;
+    for (const [pod, slot] of this.#placed) if (placed.get(pod) !== slot) of(slot).removeEndpoint(pod);
+    for (const [pod, slot] of placed)
+      if (this.#placed.get(pod) !== slot) of(slot).setEndpoint(endpointOf(slot, pod));
+    this.#placed = new Map(placed);
+    this.compiler.apply(changesBetween(this.#resources, resources));
+    this.compiler.flush();
+    this.#resources = resources;
+    await this.applied();
+  }
+
+  async applied(): Promise<void> {
+    const signal = AbortSignal.timeout(10_000);
+    await Promise.all(this.dataplanes.map((dataplane) => dataplane.applied([], signal)));
+  }
+
+  get ends(): End[] {
+    const { nodes, outside } = this.fabric;
+    return [
+      ...[...this.#placed].map(([pod, { prober, addresses }]) => ({ label: pod, prober, addresses })),
+      ...nodes.map(({ name, prober, addresses }) => ({ label: name, prober, addresses })),
+      { label: 'outside', ...outside },
+    ];
+  }
+
+  /** Sends a packet of each kind between all pairs of ends that a policy may be about, and asks the evaluator. */
+  async disagreements(traffic: (pair: number) => readonly (readonly [ProbeProtocol, number])[]): Promise<{
+    found: Disagreement[];
+    allowed: number;
+    denied: number;
+  }> {
+    const { ends } = this;
+    const cluster = new Cluster(this.#resources);
+    const probes: Probe[] = [];
+    const expected: boolean[] = [];
+    let pair = 0;
+    for (const from of ends) {
+      for (const to of ends) {
+        if (from === to || !(this.#placed.has(from.label) || this.#placed.has(to.label))) continue;
+        for (const family of [0, 1]) {
+          const source = from.addresses[family];
+          const destination = to.addresses[family];
+          if (source === undefined || destination === undefined) continue;
+          for (const [protocol, port] of traffic(pair)) {
+            probes.push({ from: from.prober, to: to.prober, source, destination, protocol, port });
+            expected.push(
+              evaluate(cluster, {
+                source: cluster.partyAt(parseAddress(source)!),
+                destination: cluster.partyAt(parseAddress(destination)!),
+                protocol,
+                port,
+              }).allowed,
+            );
+          }
+          pair++;
+        }
+      }
+    }
+    const results = await probe(probes, expected);
+    const found = results.flatMap(({ arrived, answered }, i): Disagreement[] => {
+      const { source, destination, protocol, port } = probes[i]!;
+      // Echo answers of a kernel are limited in number; those of TCP are not.
+      const wantsAnswer = expected[i]! && protocol === 'TCP';
+      if (arrived === expected[i] && (!wantsAnswer || answered)) return [];
+      const name = (address: string) => this.#labelOf(address);
+      return [
+        {
+          traffic: `${name(source)} > ${name(destination)} ${protocol}/${port}`,
+          expected: expected[i]!,
+          arrived,
+          answered,
+        },
+      ];
+    });
+    for (const conntrack of this.conntracks) conntrack.deleteMatching({});
+    const allowed = expected.filter((value) => value).length;
+    return { found, allowed, denied: expected.length - allowed };
+  }
+
+  [Symbol.dispose](): void {
+    for (const dataplane of this.dataplanes) dataplane.close();
+    for (const conntrack of this.conntracks) conntrack.close();
+    this.fabric[Symbol.dispose]();
+  }
+
+  #labelOf(address: string): string {
+    const key = parseAddress(address)!;
+    const end = this.ends.find(({ addresses }) => addresses.some((one) => parseAddress(one) === key));
+    return `${end?.label ?? '?'} (${formatAddress(key)})`;
+  }
+}
