@@ -46,11 +46,22 @@ class FileReader implements FileContents {
   }
 
   read(source: string): void {
-    const documents = parseAllDocuments(source, {
-      lineCounter: this.#lines,
-      prettyErrors: false,
-      merge: true,
-    });
+    let documents: ReturnType<typeof parseAllDocuments>;
+    try {
+      documents = parseAllDocuments(source, {
+        lineCounter: this.#lines,
+        prettyErrors: false,
+        merge: true,
+        // It would write warnings to standard error itself.
+        logLevel: 'error',
+      });
+    } catch (thrown) {
+      // What is nested too deep ends the parser.
+      if (!(thrown instanceof RangeError)) throw thrown;
+      this.#document = 1;
+      this.#illegible(0, '', `YAML that can not be read (${thrown.message})`, 'less nested YAML');
+      return;
+    }
     if (!Array.isArray(documents)) return;
     for (const document of documents) {
       this.#document++;
@@ -68,9 +79,11 @@ class FileReader implements FileContents {
     try {
       value = document.toJS({ maxAliasCount: 100 });
     } catch (thrown) {
-      // Aliases that stand for too much are refused while they are resolved.
-      if (!(thrown instanceof ReferenceError)) throw thrown;
-      this.#illegible(document.range[0], '', thrown.message, 'fewer aliases');
+      // Aliases that stand for too much are refused while they are resolved, and some merge keys too.
+      if (!(thrown instanceof Error)) throw thrown;
+      const tooMuch = thrown instanceof ReferenceError;
+      const found = tooMuch ? thrown.message : `a mistake in the YAML (${thrown.message})`;
+      this.#illegible(document.range[0], '', found, tooMuch ? 'fewer aliases' : 'valid YAML');
       return;
     }
     // Nothing but comments.

@@ -2,10 +2,10 @@
  * Which files of a directory have changed and are at rest, so that they can be read.
  */
 
-import { constants } from 'node:fs';
-import { open, readdir, stat } from 'node:fs/promises';
+import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Problem } from '../problem.ts';
+import { GONE, readText, type Signature, signatureOf, unreadable } from './text.ts';
 
 export interface ScannerOptions {
   /**
@@ -62,7 +62,7 @@ export class Scanner {
         files: new Map(),
         unsettled: false,
         identity: undefined,
-        problems: [unreadable(this.#root, error)],
+        problems: [unreadableNow(this.#root, error)],
       };
     }
     const files = new Map<string, string | undefined>();
@@ -85,7 +85,7 @@ export class Scanner {
     try {
       seen = await signatureOf(path);
     } catch (error) {
-      return { state: 'failed', problem: unreadable(path, error) };
+      return { state: 'failed', problem: unreadableNow(path, error) };
     }
     if (seen.text !== state.signature) {
       if (state.signature === state.taken) state.stale = time;
@@ -118,7 +118,7 @@ export class Scanner {
       state.taken = state.signature;
       return { state: 'changed', text };
     } catch (error) {
-      return { state: 'failed', problem: unreadable(path, error) };
+      return { state: 'failed', problem: unreadableNow(path, error) };
     }
   }
 }
@@ -134,12 +134,6 @@ interface FileState {
   taken: string;
 }
 
-interface Signature {
-  readonly text: string;
-  /** When it was last written to, by its own time; in ms since the epoch. */
-  readonly written: number;
-}
-
 type Outcome =
   | { readonly state: 'unchanged' | 'unsettled' }
   | { readonly state: 'changed'; readonly text: string | undefined }
@@ -148,59 +142,7 @@ type Outcome =
 /** How many times `settle` a file may go on changing before it is read as it is. */
 const PATIENCE = 20;
 
-/** The signature of a file that is not there. */
-const GONE = '';
-
-/** Differs whenever the file was written or replaced; follows symbolic links. */
-async function signatureOf(path: string): Promise<Signature> {
-  try {
-    return signature(await stat(path, { bigint: true }));
-  } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    if (code === 'ENOENT' || code === 'ENOTDIR') return { text: GONE, written: Number.POSITIVE_INFINITY };
-    throw error;
-  }
-}
-
-interface FileTimes {
-  readonly dev: bigint;
-  readonly ino: bigint;
-  readonly size: bigint;
-  readonly mtimeNs: bigint;
-  readonly ctimeNs: bigint;
-  isFile(): boolean;
-}
-
-function signature(stats: FileTimes): Signature {
-  // Folders and devices are not manifests, whatever their names.
-  if (!stats.isFile()) return { text: GONE, written: Number.POSITIVE_INFINITY };
-  const { dev, ino, size, mtimeNs, ctimeNs } = stats;
-  return { text: `${dev}:${ino}:${size}:${mtimeNs}:${ctimeNs}`, written: Number(mtimeNs / 1_000_000n) };
-}
-
-/** The text; `undefined` if a signature is given and the file is not, or after reading no longer, of that signature. */
-async function readText(path: string, expected: string | undefined): Promise<string | undefined> {
-  const file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK);
-  try {
-    const bytes = await file.readFile();
-    const after = signature(await file.stat({ bigint: true })).text;
-    if (expected !== undefined && after !== expected) return undefined;
-    return new TextDecoder('utf-8', { fatal: true }).decode(bytes);
-  } finally {
-    await file.close();
-  }
-}
-
-/** A fault of a whole file or directory. */
-function unreadable(file: string, error: unknown): Problem {
-  const { code, message } = error as NodeJS.ErrnoException;
-  const found =
-    code === 'ENOENT'
-      ? 'nothing'
-      : code === 'ERR_ENCODING_INVALID_ENCODED_DATA'
-        ? 'bytes that are not UTF-8'
-        : `what can not be read (${code ?? message})`;
-  const place = { file, document: 0, line: 0, column: 0, object: '', path: '' };
-  const expected = 'a directory of readable UTF-8 files; what was read before stays in force';
-  return { severity: 'error', ...place, found, expected };
+function unreadableNow(file: string, error: unknown): Problem {
+  const problem = unreadable(file, error);
+  return { ...problem, expected: `${problem.expected}; what was read before stays in force` };
 }

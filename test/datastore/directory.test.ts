@@ -1,3 +1,4 @@
+import { spawn } from 'node:child_process';
 import {
   cpSync,
   mkdirSync,
@@ -16,6 +17,7 @@ import type { Problem } from '#datastore/problem.ts';
 import { keyOf } from '#datastore/resource.ts';
 import type { Update } from '#datastore/source.ts';
 import { newTempFolder } from '#test/helpers/owner.ts';
+import { requires } from '#test/helpers/requires.ts';
 import { waitFor } from '#test/helpers/wait.ts';
 
 /** No look but for the kernel's word, unless a test says otherwise. */
@@ -282,6 +284,52 @@ describe('following a directory', () => {
     await seen.sees({ a: '2' });
   });
 
+  test('a file that can not be read is reported, and what it had stays in force', async () => {
+    write('a.yaml', document('a', '1'));
+    await using follower = new Follower(new DirectorySource(root, ONLY_WORD));
+    await follower.sees({ a: '1' });
+    rmSync(join(root, 'a.yaml'));
+    symlinkSync('a.yaml', join(root, 'a.yaml'));
+    write('b.yaml', document('b', '1'));
+    await follower.reports('ELOOP');
+    await follower.sees({ a: '1', b: '1' });
+    rmSync(join(root, 'a.yaml'));
+    await follower.sees({ b: '1' });
+    await follower.reports();
+  });
+
+  test('thousands of files, and one of them that changes', async () => {
+    const names = Array.from({ length: 2_000 }, (_, i) => `n${i}`);
+    for (const name of names) write(`${name}.yaml`, document(name, '1'));
+    const all = Object.fromEntries(names.map((name) => [name, '1']));
+    await using follower = new Follower(new DirectorySource(root, ONLY_WORD));
+    await follower.sees(all);
+    write('n1234.yaml', document('n1234', '2'));
+    await follower.sees({ ...all, n1234: '2' });
+    expect(follower.updates.at(-1)).toMatchObject({ type: 'changes', changes: [{}] });
+  });
+
+  test('without a watch from the kernel, changes are found by looking, and the lack of it is told', async (ctx) => {
+    requires(ctx, 'kernel:user-limits');
+    write('a.yaml', document('a', '1'));
+    const script = join(import.meta.dirname, 'follow.ts');
+    // Of its own user namespace the limits are its own.
+    const limited = 'echo 0 >/proc/sys/user/max_inotify_instances && exec "$0" "$@"';
+    const child = spawn('unshare', ['-U', '-r', 'sh', '-c', limited, process.execPath, script, root]);
+    try {
+      let said = '';
+      child.stdout.setEncoding('utf8').on('data', (text: string) => {
+        said += text;
+      });
+      await waitFor(() => said.includes('Namespace//a'), { what: 'a', details: () => said });
+      await waitFor(() => said.includes('EMFILE'), { what: 'a warning', details: () => said });
+      write('b.yaml', document('b', '1'));
+      await waitFor(() => said.includes('Namespace//b'), { what: 'b', details: () => said });
+    } finally {
+      child.kill('SIGKILL');
+    }
+  });
+
   test('leaves no watch behind, however often the directory was replaced', async () => {
     const watches = () =>
       process.getActiveResourcesInfo().filter((name) => name.startsWith('FSEvent')).length;
@@ -323,6 +371,18 @@ describe('reading once', () => {
     expect(all.resources.map(({ name, labels }) => `${name}=${labels.v}`)).toEqual(['a=1', 'b=2']);
     expect(all.problems).toMatchObject([{ object: 'Namespace a', file: join(root, 'b.yaml') }]);
     expect((await loadPath(join(root, 'notes'))).resources.map(({ name }) => name)).toEqual(['c']);
-    await expect(loadPath(join(root, 'none'))).rejects.toThrow('ENOENT');
+  });
+
+  test('what can not be read is told, and the rest is read', async () => {
+    write('a.yaml', document('a', '1'));
+    symlinkSync('b.yaml', join(root, 'b.yaml'));
+    writeFileSync(join(root, 'c.yaml'), Buffer.of(0xff, 0xfe, 0xfd));
+    const all = await loadPath(root);
+    expect(all.resources.map(({ name }) => name)).toEqual(['a']);
+    expect(all.problems).toMatchObject([
+      { file: join(root, 'b.yaml'), found: 'what can not be read (ELOOP)' },
+      { file: join(root, 'c.yaml'), found: 'bytes that are not UTF-8' },
+    ]);
+    expect(await loadPath(join(root, 'none'))).toMatchObject({ problems: [{ found: 'nothing' }] });
   });
 });

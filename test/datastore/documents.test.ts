@@ -1,6 +1,8 @@
+import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { readFileContents } from '#datastore/directory/documents.ts';
 import { describeProblem } from '#datastore/problem.ts';
+import { runs } from '#test/helpers/runs.ts';
 
 function lines(source: string): string[] {
   return readFileContents('f.yaml', source).problems.map(describeProblem);
@@ -154,6 +156,100 @@ items:
     const source = ['a: &a [x]', ...[1, 2, 3, 4, 5, 6, 7].map(level)].join('\n');
     const contents = readFileContents('f.yaml', source);
     expect(contents).toMatchObject({ complete: false, problems: [{ expected: 'fewer aliases' }] });
+  });
+
+  test('merge keys that merge nothing', () => {
+    const contents = readFileContents(
+      'f.yaml',
+      '<<: [1, 2]\n---\n{ apiVersion: v1, kind: Node, metadata: { name: a } }\n',
+    );
+    expect(contents).toMatchObject({
+      complete: false,
+      objects: [{ document: 2 }],
+      problems: [{ document: 1 }],
+    });
+    expect(contents.problems[0]!.found).toMatch(/^a mistake in the YAML/);
+  });
+
+  test('what is nested too deep', () => {
+    for (const deep of ['? ', '[', '{ a: ', '- ']) {
+      const contents = readFileContents('f.yaml', deep.repeat(20_000));
+      expect(contents).toMatchObject({
+        complete: false,
+        objects: [],
+        problems: [{ file: 'f.yaml', document: 1 }],
+      });
+    }
+  });
+
+  test('whatever stands in a file, reading it comes to an end, and says what is wrong', () => {
+    const source = `apiVersion: v1
+kind: Pod
+metadata: &m { name: "a", labels: { x: 'y' } }
+spec: { <<: *m, containers: [ { ports: [ { containerPort: 80, name: web } ] } ] }
+---
+- {"apiVersion": "v1", "kind": "List", "items": [ null, 1, { kind: Pod } ]}
+# comment
+key: |
+  text
+`;
+    const scraps = fc.constantFrom(
+      ...[
+        '',
+        ' ',
+        '\n',
+        '-',
+        '- ',
+        ':',
+        ': ',
+        '[',
+        ']',
+        '{',
+        '}',
+        ',',
+        '&a ',
+        '*a',
+        '*m',
+        '<<: ',
+        '? ',
+        '!!set ',
+        '!!binary ',
+        '|',
+      ],
+      ...[
+        '\0',
+        '\ud800',
+        '\ufeff',
+        '%YAML 9.9\n',
+        '---\n',
+        '...\n',
+        '"',
+        "'",
+        '\t',
+        '1e999',
+        '0x',
+        '~',
+        '__proto__: ',
+      ],
+    );
+    const cut = fc.record({
+      at: fc.nat(source.length),
+      length: fc.nat(20),
+      scrap: scraps,
+      times: fc.constantFrom(1, 2, 3_000),
+    });
+    fc.assert(
+      fc.property(fc.array(cut, { maxLength: 6 }), (cuts) => {
+        let text = source;
+        for (const { at, length, scrap, times } of cuts) {
+          text = text.slice(0, at) + scrap.repeat(times) + text.slice(at + length);
+        }
+        const { objects, problems, complete } = readFileContents('f.yaml', text);
+        if (!complete) expect(problems).not.toEqual([]);
+        for (const { resource } of objects) if (resource === undefined) expect(problems).not.toEqual([]);
+      }),
+      { numRuns: runs(500) },
+    );
   });
 
   test('a kind that is not read: a warning, but an error if it would tell the network what to do', () => {

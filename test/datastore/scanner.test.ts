@@ -1,7 +1,8 @@
-import { mkdirSync, renameSync, rmSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs';
+import { mkdirSync, renameSync, rmSync, symlinkSync, truncateSync, utimesSync, writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { beforeEach, describe, expect, test } from 'vitest';
 import { Scanner } from '#datastore/directory/scanner.ts';
+import { MOST_BYTES } from '#datastore/directory/text.ts';
 import { newTempFolder } from '#test/helpers/owner.ts';
 
 const SETTLE = 1_000;
@@ -163,6 +164,25 @@ describe('looking at a directory', () => {
         { file: join(root, 'a.yaml'), found: 'bytes that are not UTF-8' },
       ]);
     }
+  });
+
+  test('a file that is too large is not read, and nothing of it is taken away', async () => {
+    write('a.yaml', 'A');
+    time += 10_000;
+    await scanner.scan();
+    // Sparse: it takes no room.
+    truncateSync(join(root, 'a.yaml'), MOST_BYTES + 1);
+    write('b.yaml', 'B');
+    time += 10_000;
+    const { files, problems } = await scanner.scan();
+    expect([...files.values()]).toEqual(['B']);
+    expect(problems).toMatchObject([
+      {
+        file: join(root, 'a.yaml'),
+        found: `a file of ${MOST_BYTES + 1} bytes`,
+        expected: expect.stringContaining('at most'),
+      },
+    ]);
   });
 
   test('a directory that goes away takes nothing with it, and its return is a new identity', async () => {

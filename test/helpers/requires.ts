@@ -44,6 +44,8 @@ const KERNEL_PROBES = {
   'nft-nat': nft(
     'add table ip t { chain c { type nat hook prerouting priority -100; dnat to 192.0.2.1; }; }',
   ),
+  'user-limits': (ns: Netns) =>
+    ns.exec('unshare', ['-U', '-r', 'sh', '-c', 'echo 1 >/proc/sys/user/max_inotify_instances']),
   'nft-fib': nft('add table inet t { chain c { fib daddr type local accept; }; }'),
 } as const satisfies Readonly<Record<string, (ns: Netns) => unknown>>;
 
