@@ -46,26 +46,28 @@ class FileReader implements FileContents {
   }
 
   read(source: string): void {
-    let documents: ReturnType<typeof parseAllDocuments>;
+    for (const document of this.#parse(source)) {
+      this.#document++;
+      this.#readDocument(document);
+    }
+  }
+
+  #parse(source: string): readonly Document.Parsed[] {
     try {
-      documents = parseAllDocuments(source, {
+      const documents = parseAllDocuments(source, {
         lineCounter: this.#lines,
         prettyErrors: false,
         merge: true,
         // It would write warnings to standard error itself.
         logLevel: 'error',
       });
+      return Array.isArray(documents) ? documents : [];
     } catch (thrown) {
       // What is nested too deep ends the parser.
       if (!(thrown instanceof RangeError)) throw thrown;
       this.#document = 1;
       this.#illegible(0, '', `YAML that can not be read (${thrown.message})`, 'less nested YAML');
-      return;
-    }
-    if (!Array.isArray(documents)) return;
-    for (const document of documents) {
-      this.#document++;
-      this.#readDocument(document);
+      return [];
     }
   }
 
