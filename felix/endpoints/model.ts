@@ -46,12 +46,10 @@ export interface Endpoint extends EndpointRequest {
   readonly mtu: number;
 }
 
-/** Names an interface of a container; the addresses are this owner's. */
-export function ownerOf(containerId: string, interfaceName: string): string {
-  return `${containerId}/${interfaceName}`;
-}
-
-/** The name of the node's end: always the same for an interface of a container. */
+/**
+ * The name of the node's end: always the same for an interface of a container, and another for every other. It stands for the
+ * endpoint wherever a short name is needed: its addresses are this owner's, its record is called so.
+ */
 export function hostInterfaceOf(containerId: string, interfaceName: string): string {
   return INTERFACE_PREFIX + digest(containerId, interfaceName).toString('hex', 0, 6);
 }

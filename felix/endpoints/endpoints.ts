@@ -1,0 +1,305 @@
+import type { Log } from '#daemon/log.ts';
+import type { AddressKey } from '#datastore/address.ts';
+import { Rtnetlink } from '#kernel/rtnetlink/rtnetlink.ts';
+import { NamespaceError, NetworkNamespace } from '#kernel/sys/namespace.ts';
+import type { Dataplane } from '../endpoint.ts';
+import type { Ipam } from '../ipam/ipam.ts';
+import { EndpointError } from './error.ts';
+import { FlowRemoval } from './flows.ts';
+import { type Endpoint, type EndpointRequest, hostInterfaceOf, macOf, podOf } from './model.ts';
+import { uplinkMtu } from './mtu.ts';
+import { KeyedQueue } from './queue.ts';
+import type { EndpointRecords } from './records.ts';
+import type { EndpointSettings } from './settings.ts';
+import type { Wires } from './wires.ts';
+
+/** What endpoints are made of. */
+export interface EndpointParts {
+  readonly settings: EndpointSettings;
+  readonly ipam: Ipam;
+  readonly records: EndpointRecords;
+  readonly wires: Wires;
+  readonly dataplane: Dataplane;
+  readonly log: Log;
+}
+
+/**
+ * The endpoints of the node. What is here is on disk and in the kernel; an ADD that fails half-way leaves neither. Work on
+ * one container is done one piece after another, on several at the same time.
+ */
+export class Endpoints {
+  readonly #parts: EndpointParts;
+  readonly #queue = new KeyedQueue();
+  readonly #flows: FlowRemoval;
+  /** By the node's end of the pair, which owns the addresses. */
+  readonly #byOwner = new Map<string, Endpoint>();
+  /** Of each pod the owners of its endpoints, the latest last: for a moment an old sandbox is there beside the new one. */
+  readonly #ofPod = new Map<string, Set<string>>();
+
+  constructor(parts: EndpointParts) {
+    this.#parts = parts;
+    this.#flows = new FlowRemoval(parts.wires.namespace);
+  }
+
+  get all(): ReadonlyMap<string, Endpoint> {
+    return this.#byOwner;
+  }
+
+  find(containerId: string, interfaceName: string): Endpoint | undefined {
+    return this.#byOwner.get(hostInterfaceOf(containerId, interfaceName));
+  }
+
+  /** Takes over an endpoint that is in the kernel already; the dataplane is told. */
+  adopt(endpoint: Endpoint): void {
+    this.#note(endpoint);
+  }
+
+  /** Waits for what is under way, and lets go of the kernel. Endpoints stay. */
+  async close(): Promise<void> {
+    await this.#queue.idle();
+    this.#flows.close();
+  }
+
+  /**
+   * Makes an endpoint: its address is on disk, its interface, routes and policy are in the kernel when it resolves. Asked
+   * once more for the same it answers with what is there.
+   *
+   * @throws IpamError EndpointError NamespaceError NetlinkError SysctlError StateError; nothing is left then
+   */
+  add(request: EndpointRequest, signal: AbortSignal): Promise<Endpoint> {
+    const owner = hostInterfaceOf(request.containerId, request.interfaceName);
+    return this.#queue.run(owner, () => this.#add(owner, request, signal));
+  }
+
+  /**
+   * Removes an endpoint with its connections; there need not be one.
+   *
+   * @throws NetlinkError StateError
+   */
+  remove(containerId: string, interfaceName: string): Promise<void> {
+    return this.removeOwner(hostInterfaceOf(containerId, interfaceName));
+  }
+
+  /** As {@link remove}, by the name of the node's end. */
+  removeOwner(owner: string): Promise<void> {
+    return this.#queue.run(owner, () => this.#remove(owner));
+  }
+
+  /** Runs `work` on an endpoint while nobody else does, unless it is gone by then. */
+  async exclusively(owner: string, work: (endpoint: Endpoint) => void): Promise<void> {
+    await this.#queue.run(owner, async () => {
+      const endpoint = this.#byOwner.get(owner);
+      if (endpoint !== undefined) work(endpoint);
+    });
+  }
+
+  async #add(owner: string, request: EndpointRequest, signal: AbortSignal): Promise<Endpoint> {
+    if (signal.aborted) throw stopping();
+    const { containerId, interfaceName } = request;
+    using pod = NetworkNamespace.open(request.netns);
+    if (this.#parts.wires.isNode(pod)) {
+      const details = `CNI_NETNS: ${request.netns} is the namespace of the node itself`;
+      throw new EndpointError('NETNS_OF_HOST', 'invalid CNI_NETNS', details);
+    }
+    for (const other of this.#byOwner.values()) {
+      if (other.containerId !== containerId || other.interfaceName === interfaceName) continue;
+      const details = `container ${containerId} has ${other.interfaceName}; a pod has one interface of this network`;
+      throw new EndpointError('OTHER_INTERFACE', 'the container is connected already', details);
+    }
+    const known = this.#byOwner.get(owner);
+    if (known !== undefined && this.#isIntact(known, request, pod))
+      return this.#again(known, request, signal);
+    if (known !== undefined) await this.#remove(owner);
+    // Awaited here: the namespace has to be open until then.
+    return await this.#make(owner, request, pod, signal);
+  }
+
+  async #make(
+    owner: string,
+    request: EndpointRequest,
+    pod: NetworkNamespace,
+    signal: AbortSignal,
+  ): Promise<Endpoint> {
+    const { settings, ipam, records, wires, log } = this.#parts;
+    const { containerId, interfaceName } = request;
+    const endpoint: Endpoint = {
+      ...request,
+      addresses: ipam.allocate(owner, request.addresses),
+      netnsInode: pod.inode,
+      hostInterface: owner,
+      mac: request.mac ?? macOf(containerId, interfaceName),
+      mtu: settings.mtu ?? uplinkMtu(wires.rtnetlink),
+    };
+    try {
+      records.write(endpoint);
+      const onDisk = ipam.commit();
+      // What is left of an earlier one by this name is nobody's.
+      wires.remove(endpoint.hostInterface);
+      this.#note(endpoint);
+      const inForce = this.#inForce(endpoint, signal);
+      try {
+        wires.create(endpoint, pod);
+      } finally {
+        // Whatever comes, nothing is under way any more when this function ends.
+        await Promise.allSettled([onDisk, inForce]);
+      }
+      await Promise.all([onDisk, inForce]);
+      wires.connect(endpoint, pod);
+    } catch (error) {
+      await this.#undo(endpoint).catch((fault: unknown) =>
+        log.error(
+          { containerId, interface: endpoint.hostInterface, error: String(fault) },
+          'a failed endpoint could not be taken back',
+        ),
+      );
+      throw error;
+    }
+    return endpoint;
+  }
+
+  /** The same ADD once more, by a runtime that did not see the answer to the first. */
+  async #again(known: Endpoint, request: EndpointRequest, signal: AbortSignal): Promise<Endpoint> {
+    const endpoint: Endpoint = { ...known, ...request, addresses: known.addresses, mac: known.mac };
+    this.#parts.records.write(endpoint);
+    this.#note(endpoint);
+    await Promise.all([this.#parts.ipam.commit(), this.#inForce(endpoint, signal)]);
+    return endpoint;
+  }
+
+  #isIntact(known: Endpoint, request: EndpointRequest, pod: NetworkNamespace): boolean {
+    const { wires } = this.#parts;
+    if (known.netnsInode !== pod.inode || known.network !== request.network) return false;
+    if (request.addresses.some((address) => !known.addresses.includes(address))) return false;
+    if (request.mac !== undefined && request.mac !== known.mac) return false;
+    if (JSON.stringify(request.bandwidth) !== JSON.stringify(known.bandwidth)) return false;
+    const view = wires.viewOf(known.hostInterface);
+    if (!view.links.has(known.hostInterface)) return false;
+    using inside = Rtnetlink.open(pod);
+    if (inside.links.get(known.interfaceName) === undefined) return false;
+    for (const fix of [...wires.hostFixes(known, view), ...wires.podFixes(known, pod, inside)]) fix.apply();
+    return true;
+  }
+
+  async #inForce(endpoint: Endpoint, signal: AbortSignal): Promise<void> {
+    const { dataplane, settings } = this.#parts;
+    const deadline = AbortSignal.timeout(settings.policyWait);
+    try {
+      await dataplane.applied([podOf(endpoint)], AbortSignal.any([signal, deadline]));
+    } catch (error) {
+      if (signal.aborted) throw stopping(error);
+      if (deadline.aborted) {
+        const details = `the policy of ${podOf(endpoint)} was not in the kernel after ${settings.policyWait} ms`;
+        throw new EndpointError('NOT_IN_TIME', 'the dataplane is not ready', details, { cause: error });
+      }
+      const details = error instanceof Error ? error.message : String(error);
+      throw new EndpointError('POLICY_REFUSED', 'the policy of the pod can not be put in force', details, {
+        cause: error,
+      });
+    }
+  }
+
+  async #undo(endpoint: Endpoint): Promise<void> {
+    const { ipam, records, wires, log } = this.#parts;
+    this.#drop(endpoint);
+    wires.remove(endpoint.hostInterface);
+    records.remove(endpoint.hostInterface);
+    ipam.release(endpoint.hostInterface);
+    ipam
+      .commit()
+      .catch((error: unknown) =>
+        log.warn({ error: String(error) }, 'released addresses are not on disk yet'),
+      );
+  }
+
+  async #remove(owner: string): Promise<void> {
+    const { ipam, records, wires, log } = this.#parts;
+    const known = this.#byOwner.get(owner);
+    if (known !== undefined) this.#drop(known);
+    const settled = known === undefined ? undefined : this.#settled();
+    // Also what nobody knows of any more: the name follows from that of the container.
+    wires.remove(owner);
+    const addresses = known?.addresses ?? ipam.allocator.allocations.get(owner) ?? [];
+    await Promise.all([settled, this.#removeFlows(addresses)]);
+    records.remove(owner);
+    ipam.release(owner);
+    if (addresses.length > 0)
+      ipam
+        .commit()
+        .catch((error: unknown) =>
+          log.warn({ error: String(error) }, 'released addresses are not on disk yet'),
+        );
+  }
+
+  /** Until the dataplane has forgotten what it was told to forget; a pod's end does not hang on it. */
+  async #settled(): Promise<void> {
+    const { dataplane, settings, log } = this.#parts;
+    try {
+      await dataplane.applied([], AbortSignal.timeout(settings.policyWait));
+    } catch (error) {
+      log.warn({ error: String(error) }, 'the policy of a pod that is gone is still in the kernel');
+    }
+  }
+
+  async #removeFlows(addresses: readonly AddressKey[]): Promise<void> {
+    if (addresses.length === 0) return;
+    try {
+      await this.#flows.remove(addresses);
+    } catch (error) {
+      this.#parts.log.warn(
+        { error: String(error) },
+        'connections of a pod that is gone could not be deleted',
+      );
+    }
+  }
+
+  #note(endpoint: Endpoint): void {
+    const owner = endpoint.hostInterface;
+    const pod = podOf(endpoint);
+    this.#byOwner.set(owner, endpoint);
+    const owners = this.#ofPod.get(pod) ?? new Set();
+    owners.delete(owner);
+    this.#ofPod.set(pod, owners.add(owner));
+    this.#tell(endpoint);
+  }
+
+  #tell(endpoint: Endpoint): void {
+    this.#parts.dataplane.setEndpoint({
+      pod: podOf(endpoint),
+      interface: endpoint.hostInterface,
+      addresses: endpoint.addresses,
+      hostPorts: endpoint.hostPorts,
+    });
+  }
+
+  #drop(endpoint: Endpoint): void {
+    const owner = endpoint.hostInterface;
+    const pod = podOf(endpoint);
+    this.#byOwner.delete(owner);
+    const owners = this.#ofPod.get(pod);
+    const wasLatest = owners !== undefined && [...owners].at(-1) === owner;
+    owners?.delete(owner);
+    const latest = owners === undefined ? undefined : [...owners].at(-1);
+    if (latest === undefined) {
+      this.#ofPod.delete(pod);
+      this.#parts.dataplane.removeEndpoint(pod);
+    } else if (wasLatest) this.#tell(this.#byOwner.get(latest)!);
+  }
+}
+
+function stopping(cause?: unknown): EndpointError {
+  return new EndpointError('STOPPING', 'given up', 'felix is stopping, or who asked has gone', { cause });
+}
+
+/** Opens the namespace of an endpoint if it is still the same one. */
+export function openPodNamespace(endpoint: Endpoint): NetworkNamespace | undefined {
+  let pod: NetworkNamespace;
+  try {
+    pod = NetworkNamespace.open(endpoint.netns);
+  } catch (error) {
+    if (error instanceof NamespaceError) return undefined;
+    throw error;
+  }
+  if (pod.inode === endpoint.netnsInode) return pod;
+  pod.close();
+  return undefined;
+}

@@ -1,0 +1,130 @@
+import type { Log } from '#daemon/log.ts';
+import { Rtnetlink } from '#kernel/rtnetlink/rtnetlink.ts';
+import type { NetworkNamespace } from '#kernel/sys/namespace.ts';
+import type { Dataplane } from '../endpoint.ts';
+import { Ipam } from '../ipam/ipam.ts';
+import { type Files, systemFiles } from '../state/files.ts';
+import { Endpoints, openPodNamespace } from './endpoints.ts';
+import { type Endpoint, type EndpointRequest, hostInterfaceOf } from './model.ts';
+import { EndpointRecords } from './records.ts';
+import { Repair } from './repair.ts';
+import type { EndpointSettings } from './settings.ts';
+import { type Takeover, takeOver } from './takeover.ts';
+import { Wires } from './wires.ts';
+
+export interface PodNetworkOptions {
+  readonly settings: EndpointSettings;
+  readonly dataplane: Dataplane;
+  readonly log: Log;
+  /** The node's; the thread's own when undefined. */
+  readonly namespace?: NetworkNamespace;
+  readonly files?: Files;
+}
+
+/** The pods of this node: their addresses, their interfaces, and who keeps both as they should be. */
+export class PodNetwork {
+  readonly ipam: Ipam;
+  readonly endpoints: Endpoints;
+  readonly repair: Repair;
+  readonly taken: Takeover;
+  readonly #wires: Wires;
+  readonly #log: Log;
+  #stopped = false;
+
+  private constructor(
+    ipam: Ipam,
+    endpoints: Endpoints,
+    repair: Repair,
+    taken: Takeover,
+    wires: Wires,
+    log: Log,
+  ) {
+    this.ipam = ipam;
+    this.endpoints = endpoints;
+    this.repair = repair;
+    this.taken = taken;
+    this.#wires = wires;
+    this.#log = log;
+  }
+
+  /**
+   * Takes over what an earlier felix left, and tells the dataplane of it; when this returns pods can come. What is not as it
+   * should be in the kernel is put right from here on.
+   *
+   * @throws Node's errors for files, NetlinkError and SyscallError for the kernel
+   */
+  static open(options: PodNetworkOptions): PodNetwork {
+    const { settings, dataplane, log, namespace, files = systemFiles } = options;
+    const { podCidrs, reserved, stateFolder } = settings;
+    const folder = `${stateFolder}/endpoints`;
+    files.makeFolder(folder);
+    const ipam = Ipam.open({ files, path: `${stateFolder}/ipam`, podCidrs, reserved });
+    const records = new EndpointRecords(files, folder);
+    const wires = new Wires(namespace);
+    const endpoints = new Endpoints({ settings, ipam, records, wires, dataplane, log });
+    const repair = new Repair({ endpoints, ipam, wires, log });
+    const taken = takeOver({ ipam, records, wires, log }, endpoints);
+    if (taken.leaks > 0 || taken.rebuilt > 0)
+      ipam
+        .commit()
+        .catch((error: unknown) => log.warn({ error: String(error) }, 'the addresses are not on disk yet'));
+    repair.start();
+    return new PodNetwork(ipam, endpoints, repair, taken, wires, log);
+  }
+
+  get notReady(): string | undefined {
+    return this.#stopped ? 'felix is stopping' : undefined;
+  }
+
+  add(request: EndpointRequest, signal: AbortSignal): Promise<Endpoint> {
+    return this.endpoints.add(request, signal);
+  }
+
+  remove(containerId: string, interfaceName: string): Promise<void> {
+    return this.endpoints.remove(containerId, interfaceName);
+  }
+
+  find(containerId: string, interfaceName: string): Endpoint | undefined {
+    return this.endpoints.find(containerId, interfaceName);
+  }
+
+  /** What of an endpoint is not as it should be, in words. */
+  check(endpoint: Endpoint): string[] {
+    const view = this.#wires.viewOf(endpoint.hostInterface);
+    if (!view.links.has(endpoint.hostInterface))
+      return [`${endpoint.hostInterface}: found no such interface on the node`];
+    const fixes = this.#wires.hostFixes(endpoint, view);
+    using pod = openPodNamespace(endpoint);
+    if (pod === undefined)
+      return [...fixes.map((fix) => fix.what), `${endpoint.netns}: it is not the pod's namespace any more`];
+    using inside = Rtnetlink.open(pod);
+    return [...fixes, ...this.#wires.podFixes(endpoint, pod, inside)].map((fix) => fix.what);
+  }
+
+  /** Removes what a network has besides these. @throws NetlinkError StateError */
+  async keepOnly(
+    network: string,
+    attachments: readonly { readonly containerId: string; readonly interfaceName: string }[],
+  ): Promise<void> {
+    const kept = new Set(attachments.map((each) => hostInterfaceOf(each.containerId, each.interfaceName)));
+    // Of one whose record was lost the network is not known; it is most likely the only one there is.
+    const gone = [...this.endpoints.all.values()].filter(
+      (endpoint) =>
+        !kept.has(endpoint.hostInterface) && (endpoint.network === network || endpoint.network === ''),
+    );
+    for (const { pod, containerId, hostInterface } of gone)
+      this.#log.info(
+        { pod, containerId, interface: hostInterface },
+        'the runtime does not know this endpoint any more; it is removed',
+      );
+    await Promise.all(gone.map((endpoint) => this.endpoints.removeOwner(endpoint.hostInterface)));
+  }
+
+  /** Stops watching, when what is under way is done. Everything stays in the kernel. */
+  async close(): Promise<void> {
+    this.#stopped = true;
+    await this.repair.close();
+    await this.endpoints.close();
+    this.#wires.close();
+  }
+}

@@ -1,0 +1,113 @@
+import { type AddressKey, formatAddress, parseAddress } from '#datastore/address.ts';
+import type { HostPort } from '../endpoint.ts';
+import { StateError, unfinished } from '../state/commits.ts';
+import type { Files } from '../state/files.ts';
+import { seal, unseal } from '../state/sealed.ts';
+import type { Endpoint } from './model.ts';
+
+const TITLE = 'margay endpoint 1';
+const SUFFIX = '.endpoint';
+
+/** A record that can not be read. */
+export interface Damage {
+  /** The node's end of the veth pair that it was about. */
+  readonly hostInterface: string;
+  readonly what: string;
+}
+
+/**
+ * The endpoints of the node, a file each, named after the node's end of the pair. A file is written beside its place and
+ * renamed, so that a process that is killed leaves the old one or the new one. They are not synced: what they tell of, the
+ * interfaces, does not outlive the kernel either, and a loss of power leaves at worst a file that the checksum tells from a
+ * whole one.
+ */
+export class EndpointRecords {
+  readonly #files: Files;
+  readonly #folder: string;
+
+  constructor(files: Files, folder: string) {
+    this.#files = files;
+    this.#folder = folder;
+  }
+
+  /** All that are there. Files that are not whole are removed, as their process was killed. */
+  load(): { endpoints: Endpoint[]; damaged: Damage[] } {
+    const endpoints: Endpoint[] = [];
+    const damaged: Damage[] = [];
+    for (const name of this.#files.list(this.#folder)) {
+      if (name.endsWith(unfinished(SUFFIX))) this.#files.remove(`${this.#folder}/${name}`);
+      if (!name.endsWith(SUFFIX)) continue;
+      const hostInterface = name.slice(0, -SUFFIX.length);
+      const endpoint = parseRecord(this.#files.read(`${this.#folder}/${name}`) ?? '');
+      if ('damage' in endpoint)
+        damaged.push({ hostInterface, what: `${this.#folder}/${name}: ${endpoint.damage}` });
+      else if (endpoint.hostInterface !== hostInterface)
+        damaged.push({
+          hostInterface,
+          what: `${this.#folder}/${name}: it is about ${endpoint.hostInterface}`,
+        });
+      else endpoints.push(endpoint);
+    }
+    return { endpoints, damaged };
+  }
+
+  /** @throws StateError */
+  write(endpoint: Endpoint): void {
+    const path = this.#path(endpoint.hostInterface);
+    try {
+      this.#files.write(unfinished(path), formatRecord(endpoint));
+      this.#files.rename(unfinished(path), path);
+    } catch (error) {
+      throw new StateError(path, error);
+    }
+  }
+
+  /** @throws StateError */
+  remove(hostInterface: string): void {
+    const path = this.#path(hostInterface);
+    try {
+      this.#files.remove(path);
+    } catch (error) {
+      throw new StateError(path, error);
+    }
+  }
+
+  #path(hostInterface: string): string {
+    return `${this.#folder}/${hostInterface}${SUFFIX}`;
+  }
+}
+
+export function formatRecord(endpoint: Endpoint): string {
+  const value = {
+    ...endpoint,
+    addresses: endpoint.addresses.map(formatAddress),
+    hostPorts: endpoint.hostPorts.map((port) => ({
+      ...port,
+      hostIp: port.hostIp === undefined ? undefined : formatAddress(port.hostIp),
+    })),
+  };
+  return seal(TITLE, [JSON.stringify(value)]);
+}
+
+export function parseRecord(text: string): Endpoint | { readonly damage: string } {
+  const unsealed = unseal(TITLE, text);
+  if ('damage' in unsealed) return unsealed;
+  // What has our title and a checksum that is right was written by formatRecord.
+  const value = JSON.parse(unsealed.lines[0] ?? '{}') as Record<string, unknown> & Endpoint;
+  const addresses = (value.addresses ?? []).map((address) => parseAddress(address));
+  if (!addresses.every((address): address is AddressKey => address !== undefined))
+    return { damage: 'its addresses can not be read' };
+  const hostPorts = (value.hostPorts ?? []).map(
+    (port): HostPort => ({
+      ...port,
+      hostIp: port.hostIp === undefined ? undefined : parseAddress(port.hostIp),
+    }),
+  );
+  return {
+    ...value,
+    pod: value.pod ?? undefined,
+    bandwidth: value.bandwidth ?? undefined,
+    addresses,
+    hostPorts,
+  };
+}

@@ -1,0 +1,239 @@
+import { type Log, LogLimit } from '#daemon/log.ts';
+import { parseAddress } from '#datastore/address.ts';
+import { NETLINK_ROUTE } from '#kernel/netlink/constants.ts';
+import { NetlinkMonitor } from '#kernel/netlink/monitor.ts';
+import { RtnetlinkMonitor } from '#kernel/rtnetlink/monitor.ts';
+import type { Route } from '#kernel/rtnetlink/route.ts';
+import { Rtnetlink } from '#kernel/rtnetlink/rtnetlink.ts';
+import { INTERFACE_PREFIX } from '../endpoint.ts';
+import type { Ipam } from '../ipam/ipam.ts';
+import { type Endpoints, openPodNamespace } from './endpoints.ts';
+import type { Endpoint } from './model.ts';
+import { differingSysctls, hostSysctls } from './sysctls.ts';
+import { familiesOf, type Wires } from './wires.ts';
+
+/** How long changes are gathered before they are looked at, in ms: an `ip link del` is told in five messages. */
+const GATHER_MS = 20;
+/** How often parameters that the kernel tells no changes of are read, in ms. */
+const LOOK_MS = 800;
+/** How often a monitor that ended is opened anew, in ms. */
+const REOPEN_MS = 1000;
+
+/** linux/rtnetlink.h, linux/netconf.h: changes of an interface's forwarding, rp_filter and proxy parameters. */
+const RTNLGRP_IPV4_NETCONF = 24;
+const RTNLGRP_IPV6_NETCONF = 25;
+const NETCONFMSG = 4;
+const NETCONFA_IFINDEX = 1;
+
+export interface RepairParts {
+  readonly endpoints: Endpoints;
+  readonly ipam: Ipam;
+  readonly wires: Wires;
+  readonly log: Log;
+}
+
+/**
+ * Puts right what others change of our interfaces, addresses, routes and parameters. The kernel tells of most changes; the
+ * parameters that it is silent about are read from time to time.
+ */
+export class Repair {
+  readonly #parts: RepairParts;
+  readonly #limit = new LogLimit(() => performance.now());
+  readonly #changed = new Set<string>();
+  /** Names of our interfaces by index, also of those that were renamed. */
+  readonly #names = new Map<number, string>();
+  #monitors: (NetlinkMonitor | RtnetlinkMonitor)[] = [];
+  #gathering: NodeJS.Timeout | undefined;
+  #looking: NodeJS.Timeout | undefined;
+  #reopening: NodeJS.Timeout | undefined;
+  #closed = false;
+  /** How many things were put right. */
+  repaired = 0;
+
+  constructor(parts: RepairParts) {
+    this.#parts = parts;
+  }
+
+  /** Starts to listen, and looks at everything once. */
+  start(): void {
+    this.#open();
+    this.#looking = setInterval(() => this.#look(), LOOK_MS);
+    this.all();
+  }
+
+  /** Looks at all endpoints, both ends. */
+  all(): void {
+    for (const owner of this.#parts.endpoints.all.keys()) this.#mark(owner);
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    clearTimeout(this.#gathering);
+    clearTimeout(this.#reopening);
+    clearInterval(this.#looking);
+    await Promise.all(this.#monitors.map((monitor) => monitor.closed()));
+  }
+
+  #open(): void {
+    const { wires, ipam } = this.#parts;
+    const { namespace } = wires;
+    const lost = (): void => this.all();
+    const ended = (error: Error): void => {
+      this.#say('monitor', () =>
+        this.#parts.log.error({ error: error.message }, 'watching the kernel ended; it begins anew'),
+      );
+      this.#reopening ??= setTimeout(() => this.#reopen(), REOPEN_MS);
+    };
+    const ofRoute = (route: Route): void => {
+      const [text, length] = route.destination.split('/');
+      if (length !== '32' && length !== '128') return;
+      const address = parseAddress(text!);
+      const owner = address === undefined ? undefined : ipam.allocator.ownerOf(address);
+      if (owner !== undefined) this.#mark(owner);
+    };
+    const monitor = RtnetlinkMonitor.open(
+      {
+        link: ({ kind, value }) => {
+          if (value.name.startsWith(INTERFACE_PREFIX)) {
+            if (kind === 'set') this.#names.set(value.index, value.name);
+            this.#mark(value.name);
+          }
+          this.#markIndex(value.index);
+          if (kind === 'removed') this.#names.delete(value.index);
+        },
+        address: ({ value }) => this.#markIndex(value.link),
+        route: ({ value }) => ofRoute(value),
+        flushed: (link) => this.#markIndex(link),
+        overflow: lost,
+        error: ended,
+      },
+      { ...(namespace && { namespace }), exceptFrom: wires.rtnetlink.socket.port },
+    );
+    const parameters = NetlinkMonitor.open(
+      [
+        {
+          protocol: NETLINK_ROUTE,
+          groups: [RTNLGRP_IPV4_NETCONF, RTNLGRP_IPV6_NETCONF],
+          ...(namespace && { namespace }),
+          onMessage: ({ view, start, end }) => {
+            // The index is the first attribute of all such messages.
+            const at = start + NETCONFMSG;
+            if (end - at >= 8 && view.getUint16(at + 2, true) === NETCONFA_IFINDEX)
+              this.#markIndex(view.getInt32(at + 4, true));
+          },
+          onOverflow: lost,
+        },
+      ],
+      ended,
+    );
+    this.#monitors = [monitor, parameters];
+    for (const link of wires.rtnetlink.links.list())
+      if (link.name.startsWith(INTERFACE_PREFIX)) this.#names.set(link.index, link.name);
+  }
+
+  #reopen(): void {
+    this.#reopening = undefined;
+    if (this.#closed) return;
+    for (const monitor of this.#monitors) monitor.close();
+    this.#names.clear();
+    this.#open();
+    this.all();
+  }
+
+  #markIndex(index: number): void {
+    const name = this.#names.get(index);
+    if (name !== undefined) this.#mark(name);
+  }
+
+  #mark(owner: string): void {
+    if (!this.#parts.endpoints.all.has(owner)) return;
+    this.#changed.add(owner);
+    this.#gathering ??= setTimeout(() => void this.#work(), GATHER_MS);
+  }
+
+  /** A few at a time, so that calls of the runtime are answered in between. */
+  async #work(): Promise<void> {
+    this.#gathering = undefined;
+    for (const owner of [...this.#changed]) {
+      this.#changed.delete(owner);
+      if (this.#closed) return;
+      try {
+        await this.#parts.endpoints.exclusively(owner, (endpoint) => this.#repair(endpoint));
+      } catch (error) {
+        this.#failed(owner, error);
+      }
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+  }
+
+  /** What the kernel does not tell. */
+  #look(): void {
+    const { endpoints, wires } = this.#parts;
+    for (const [owner, endpoint] of endpoints.all) {
+      const silent = Object.entries(hostSysctls(owner, familiesOf(endpoint))).filter(
+        ([key]) => key.endsWith('/accept_ra') || key.endsWith('/proxy_delay'),
+      );
+      try {
+        if (differingSysctls(Object.fromEntries(silent), wires.namespace).length > 0) this.#mark(owner);
+      } catch (error) {
+        this.#failed(owner, error);
+      }
+    }
+  }
+
+  #repair(endpoint: Endpoint): void {
+    const { wires } = this.#parts;
+    const { hostInterface } = endpoint;
+    let view = wires.viewOf(hostInterface);
+    if (!view.links.has(hostInterface) && this.#renameBack(hostInterface)) view = wires.viewOf(hostInterface);
+    using pod = openPodNamespace(endpoint);
+    if (!view.links.has(hostInterface)) {
+      // With the pod's namespace gone there is nothing to do until somebody says that the pod is.
+      if (pod === undefined) return;
+      this.#done(hostInterface, 'found no interface');
+      wires.create(endpoint, pod);
+      wires.connect(endpoint, pod);
+      return;
+    }
+    for (const fix of wires.hostFixes(endpoint, view)) {
+      fix.apply();
+      this.#done(hostInterface, fix.what);
+    }
+    if (pod === undefined) return;
+    using inside = Rtnetlink.open(pod);
+    for (const fix of wires.podFixes(endpoint, pod, inside)) {
+      fix.apply();
+      this.#done(hostInterface, fix.what);
+    }
+  }
+
+  #renameBack(hostInterface: string): boolean {
+    const { links } = this.#parts.wires.rtnetlink;
+    const [index] = [...this.#names].find(([, name]) => name === hostInterface) ?? [];
+    const link = index === undefined ? undefined : links.get(index);
+    if (link?.kind !== 'veth') return false;
+    links.set(link.index, { up: false });
+    links.set(link.index, { name: hostInterface });
+    this.#done(hostInterface, `found it to be called ${link.name}`);
+    return true;
+  }
+
+  #done(hostInterface: string, what: string): void {
+    this.repaired++;
+    this.#say(hostInterface, (leftOut) =>
+      this.#parts.log.warn(
+        { interface: hostInterface, what, leftOut },
+        'put right what somebody else has changed',
+      ),
+    );
+  }
+
+  #failed(owner: string, error: unknown): void {
+    const facts = { interface: owner, error: error instanceof Error ? error.message : String(error) };
+    this.#say(`${owner} failed`, () => this.#parts.log.error(facts, 'an endpoint can not be put right'));
+  }
+
+  #say(kind: string, write: (leftOut: number) => void): void {
+    this.#limit.run(kind, write);
+  }
+}
