@@ -1,6 +1,7 @@
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 import { RpcError } from '#proto/error.ts';
 import { bgpCommand } from './bgp.ts';
+import { felixCommand } from './felix.ts';
 import type { Format, Terminal } from './output.ts';
 import { paint } from './output.ts';
 import { policyCommand } from './policy.ts';
@@ -48,6 +49,7 @@ export async function run(argv: readonly string[], context: Context): Promise<nu
     .showHelpAfterError('(add --help for what there is)');
   program.addCommand(bgpCommand(context));
   program.addCommand(policyCommand(context));
+  program.addCommand(felixCommand(context));
   prepare(program, context);
   try {
     await program.parseAsync([...argv], { from: 'user' });

@@ -105,6 +105,22 @@ export class DesiredTable {
     };
   }
 
+  /** How many of each are wanted. */
+  count(): { sets: number; elements: number; chains: number; rules: number } {
+    const count = { sets: 0, elements: 0, chains: 0, rules: 0 };
+    for (const set of this.#sets.values()) {
+      if (!isWanted(set)) continue;
+      count.sets++;
+      count.elements += set.wanted.size;
+    }
+    for (const { wanted } of this.#chains.values()) {
+      if (!wanted) continue;
+      count.chains++;
+      count.rules += wanted.rules.length;
+    }
+    return count;
+  }
+
   /** Takes over what the kernel has; undefined: no such table. */
   adopt(dump: TableDump | undefined): void {
     this.#forget();

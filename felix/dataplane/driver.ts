@@ -28,6 +28,8 @@ export interface DriverCounters {
   refused: number;
   /** Times that others changed the table and it was put right. */
   repairs: number;
+  /** When it last was; ms since 1970, 0 for never. */
+  repairedAt: number;
 }
 
 /** Times that parts are closed and the rest tried again. */
@@ -40,7 +42,13 @@ const MAX_ROUNDS = 50;
  * kernel does not take: the table is read again, then the parts at fault are closed, and the rest goes in.
  */
 export class RulesetDriver {
-  readonly counters: DriverCounters = { transactions: 0, operations: 0, refused: 0, repairs: 0 };
+  readonly counters: DriverCounters = {
+    transactions: 0,
+    operations: 0,
+    refused: 0,
+    repairs: 0,
+    repairedAt: 0,
+  };
   readonly #kernel: RulesetKernel;
   readonly #ruleset: NodeRuleset;
   readonly #log: Log;
@@ -141,6 +149,7 @@ export class RulesetDriver {
     this.apply();
     if (this.counters.transactions === before) return false;
     this.counters.repairs++;
+    this.counters.repairedAt = Date.now();
     this.#log.warn(
       { process: process.name, pid: process.id, changes: events.length },
       'somebody changed the table; it is as it should be again',

@@ -120,8 +120,8 @@ export class NodeRuleset implements ProgramSink {
     return this.#interfaces.get(name);
   }
 
-  get workloads(): number {
-    return this.#interfaces.size;
+  workloads(): WorkloadEndpoint[] {
+    return [...this.#pods.values()].flatMap(({ workload }) => workload ?? []);
   }
 
   endpoint(pod: PodKey, program: EndpointProgram | undefined): void {
@@ -468,6 +468,13 @@ function identity({ key, end, value }: Element): string {
   return `${key}-${end ?? ''}-${typeof value === 'object' && 'chain' in value ? value.chain : ''}`;
 }
 
+/** In words: `pod shop/web-0`. */
+export function describePart(part: Part): string {
+  if (part.kind === 'nat') return 'translation of addresses';
+  return part.kind === 'peers' ? `peers of ${part.direction}` : partKey(part);
+}
+
+/** The same for the same part. */
 export function partKey(part: Part): string {
   if (part.kind === 'nat') return 'nat';
   if (part.kind === 'pod') return `pod ${part.pod}`;

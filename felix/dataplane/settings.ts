@@ -33,3 +33,21 @@ export const DEFAULT_SETTINGS: DataplaneSettings = {
   natOutgoing: [],
   natExcluded: [],
 };
+
+/** What Calico keeps open: SSH, DHCP, BGP, etcd and the API server, and what the node itself needs to get at them. */
+export const DEFAULT_FAILSAFE: Readonly<Record<'inbound' | 'outbound', readonly ProtocolPort[]>> = {
+  inbound: [
+    { protocol: 'TCP', port: 22 },
+    { protocol: 'UDP', port: 68 },
+    ...tcp(179, 2379, 2380, 5473, 6443, 6666, 6667),
+  ],
+  outbound: [
+    { protocol: 'UDP', port: 53 },
+    { protocol: 'UDP', port: 67 },
+    ...tcp(179, 2379, 2380, 5473, 6443, 6666, 6667),
+  ],
+};
+
+function tcp(...ports: readonly number[]): ProtocolPort[] {
+  return ports.map((port) => ({ protocol: 'TCP', port }));
+}

@@ -1,0 +1,97 @@
+/**
+ * The service of felix.proto.
+ */
+
+import { formatAddress } from '#datastore/address.ts';
+import type { felixService } from '#proto/felix.ts';
+import type { margay } from '#proto/generated/felix.js';
+import type { Handlers } from '#proto/server.ts';
+import type { NftablesDataplane } from './dataplane/dataplane.ts';
+import type { Problem } from './dataplane/driver.ts';
+import { describePart } from './dataplane/ruleset.ts';
+import type { WorkloadEndpoint } from './endpoint.ts';
+import type { PolicyReceiver } from './policy/receiver.ts';
+
+export interface HandlerOptions {
+  readonly version: string;
+  /** ms since 1970 */
+  readonly startedAt: number;
+  readonly node: string;
+  readonly policyAddress: string;
+  /** Bytes. */
+  readonly memory: () => number;
+  readonly dataplane: NftablesDataplane;
+  readonly receiver: PolicyReceiver;
+}
+
+export function felixHandlers(options: HandlerOptions): Handlers<typeof felixService> {
+  return {
+    getStatus: () => statusOf(options),
+    listEndpoints: () => ({ endpoints: endpointsOf(options.dataplane) }),
+  };
+}
+
+function statusOf({ dataplane, receiver, ...options }: HandlerOptions): margay.felix.v1.IStatus {
+  const { connected, inSyncSince, commits, connections, lastError } = receiver.status;
+  const { transactions, operations, refused, repairs, repairedAt } = dataplane.driver.counters;
+  const { ended, revived } = dataplane.flows.counters;
+  return {
+    version: options.version,
+    startedAt: options.startedAt / 1000,
+    node: options.node,
+    policy: {
+      address: options.policyAddress,
+      connected,
+      inSyncSince: inSyncSince / 1000,
+      commits,
+      connections,
+      lastError: lastError ?? '',
+    },
+    dataplane: {
+      inSync: dataplane.inSync,
+      transactions,
+      operations,
+      refused,
+      repairs,
+      repairedAt: repairedAt / 1000,
+      flowsEnded: ended,
+      flowsRevived: revived,
+      ...dataplane.ruleset.desired.count(),
+    },
+    problems: dataplane.problems.map(describeProblem),
+    endpoints: dataplane.ruleset.workloads().length,
+    memory: options.memory(),
+  };
+}
+
+function describeProblem({ part, text, since }: Problem): margay.felix.v1.IProblem {
+  return { object: part ? describePart(part) : 'ruleset', text, since: since / 1000 };
+}
+
+function endpointsOf(dataplane: NftablesDataplane): margay.felix.v1.IEndpoint[] {
+  return [...dataplane.ruleset.workloads()]
+    .sort((a, b) => (a.pod < b.pod ? -1 : 1))
+    .map((workload) => endpointOf(dataplane, workload));
+}
+
+function endpointOf(
+  { programs, driver }: NftablesDataplane,
+  { pod, interface: name, addresses, hostPorts }: WorkloadEndpoint,
+): margay.felix.v1.IEndpoint {
+  const program = programs.endpoints.get(pod);
+  return {
+    pod,
+    interface: name,
+    addresses: addresses.map(formatAddress),
+    hostPorts: hostPorts.map(({ protocol, hostPort, containerPort, hostIp }) => ({
+      protocol,
+      hostPort,
+      containerPort,
+      hostIp: hostIp === undefined ? '' : formatAddress(hostIp),
+    })),
+    ingressIsolated: program?.ingress.isolated ?? false,
+    egressIsolated: program?.egress.isolated ?? false,
+    known: program !== undefined,
+    problem: driver.problemOf({ kind: 'pod', pod })?.text ?? '',
+  };
+}
