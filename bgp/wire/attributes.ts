@@ -85,7 +85,8 @@ export function checkAttributes(
 ): { readonly notification: Notification | undefined; readonly errors: readonly AttributeError[] } {
   const errors: AttributeError[] = [];
   readBlock(block, context, new Draft(), errors);
-  const severe = errors.find((error) => error.action !== 'discard');
+  const severe =
+    errors.find(({ action }) => action === 'reset') ?? errors.find(({ action }) => action !== 'discard');
   return { notification: severe === undefined ? undefined : errorNotification(severe), errors };
 }
 
