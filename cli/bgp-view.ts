@@ -1,5 +1,6 @@
+import { parsePrefix } from '#bgp/config/address.ts';
 import { margay } from '#proto/generated/bgp.js';
-import { bytes, type Column, duration, type Style } from './output.ts';
+import { bytes, type Column, duration, paint, type Style, type Terminal } from './output.ts';
 
 /*
  * How the speaker's answers look to people: rows and fields, no printing.
@@ -9,11 +10,11 @@ const v1 = margay.bgp.v1;
 type Neighbor = margay.bgp.v1.INeighbor;
 type Path = margay.bgp.v1.IPath;
 
-/** A path with the prefix it belongs to; `first` of the paths of a prefix carries its name. */
+/** A path with the prefix it belongs to, and its place among the paths of that, from 0. */
 export interface PathRow {
   readonly prefix: string;
   readonly path: Path;
-  readonly first: boolean;
+  readonly rank: number;
 }
 
 export function statusFields(status: margay.bgp.v1.IStatus, now: number): [string, string | undefined][] {
@@ -51,7 +52,7 @@ export function neighborTable(now: number): Column<Neighbor>[] {
   return [
     { title: 'NEIGHBOUR', text: (n) => n.address ?? '' },
     { title: 'AS', text: (n) => String(n.remoteAs ?? 0), align: 'right' },
-    { title: 'STATE', text: stateName, style: stateStyle },
+    { title: 'STATE', text: shownState, style: stateStyle },
     { title: 'SINCE', text: (n) => ago(n.changedAt, now), align: 'right' },
     { title: 'RECEIVED', text: (n) => sum(n, 'received'), align: 'right' },
     { title: 'ACCEPTED', text: (n) => sum(n, 'accepted'), align: 'right' },
@@ -79,15 +80,13 @@ export function neighborFields(n: Neighbor, now: number): [string, string | unde
     ],
     ['remote AS', String(n.remoteAs ?? 0)],
     ['local AS', String(n.localAs ?? 0)],
-    ['state', `${stateName(n)} for ${ago(n.changedAt, now)}`],
+    ['state', `${shownState(n)} for ${ago(n.changedAt, now)}`],
     ['flaps', String(n.flaps ?? 0)],
     ['last error', n.lastError ? `${n.lastError} (${ago(n.lastErrorAt, now)} ago)` : ''],
     ['router id', n.remoteRouterId ?? ''],
     ['connection', established(n) ? `${n.localAddress}:${n.localPort} to ${n.address}:${n.remotePort}` : ''],
-    [
-      'hold time',
-      `${timers?.holdNegotiated ?? 0} s (configured ${timers?.holdConfigured ?? 0}), keepalive ${timers?.keepalive ?? 0} s`,
-    ],
+    ['hold time', established(n) ? holdTime(timers) : `${timers?.holdConfigured ?? 0} s configured`],
+    ['keepalive', established(n) ? keepalive(timers) : ''],
     ['capabilities sent', (n.capabilitiesAdvertised ?? []).join(', ')],
     ['capabilities received', (n.capabilitiesReceived ?? []).join(', ')],
     ['received', counters(n.received)],
@@ -109,28 +108,82 @@ export function pathTable(now: number): Column<PathRow>[] {
   return [
     {
       title: '',
-      text: ({ path }) => (path.best ? '>' : path.multipath ? '=' : path.rejectedByFilter ? 'x' : ' '),
+      text: ({ path }) => marker(path),
     },
-    { title: 'PREFIX', text: ({ prefix, first }) => (first ? prefix : ''), style: () => 'bold' },
+    { title: 'PREFIX', text: ({ prefix, rank }) => (rank === 0 ? prefix : ''), style: () => 'bold' },
     { title: 'NEXT HOP', text: ({ path }) => path.attributes?.nextHop || '-' },
-    { title: 'FROM', text: ({ path }) => path.neighbor || path.source || '' },
-    { title: 'PREF', text: ({ path }) => optional(path.attributes?.localPreference), align: 'right' },
-    { title: 'MED', text: ({ path }) => optional(path.attributes?.med), align: 'right' },
+    { title: 'FROM', text: ({ path }) => path.neighbor || path.source || '', optional: true },
+    {
+      title: 'PREF',
+      text: ({ path }) => given(path.attributes?.localPreference),
+      align: 'right',
+      optional: true,
+    },
+    { title: 'MED', text: ({ path }) => given(path.attributes?.med), align: 'right', optional: true },
     {
       title: 'AS PATH',
       text: ({ path }) => `${path.attributes?.asPath ?? ''} ${originLetter(path)}`.trim(),
       shrink: true,
     },
-    { title: 'COMMUNITIES', text: ({ path }) => communities(path), shrink: true },
-    { title: 'AGE', text: ({ path }) => ago(path.receivedAt, now), align: 'right' },
-    { title: 'WHY', text: ({ path }) => why(path), shrink: true, style: () => 'dim' },
+    { title: 'COMMUNITIES', text: ({ path }) => communities(path), shrink: true, optional: true },
+    {
+      title: 'AGE',
+      text: ({ path }) => (path.receivedAt ? ago(path.receivedAt, now) : ''),
+      align: 'right',
+      optional: true,
+    },
+    { title: 'WHY', text: ({ path }) => why(path), shrink: true, style: () => 'dim', optional: true },
   ];
 }
 
+/** By family, address and length, and the paths of a prefix as they came. */
+export function comparePaths(a: PathRow, b: PathRow): number {
+  return comparePrefixes(a.prefix, b.prefix) || a.rank - b.rank;
+}
+
+function comparePrefixes(a: string, b: string): number {
+  if (a === b) return 0;
+  const [left, right] = [parsePrefix(a), parsePrefix(b)];
+  if (left === undefined || right === undefined) return a < b ? -1 : 1;
+  return left.family - right.family || Buffer.compare(left.bytes, right.bytes) || left.length - right.length;
+}
+
+/** A prefix with all its paths, why each of them won or lost first. */
+export function routeLines(route: margay.bgp.v1.IRoute, terminal: Terminal, now: number): string[] {
+  const lines = [paint(terminal, 'bold', route.prefix ?? '')];
+  for (const path of route.paths ?? []) {
+    const { attributes } = path;
+    const from = path.neighbor ? `from ${path.neighbor} (${path.source})` : 'of our own';
+    const age = ago(path.receivedAt, now);
+    lines.push(
+      `${marker(path) || ' '} via ${attributes?.nextHop || 'ourselves'}, ${from}, ${age}: ${why(path) || 'the only path'}`,
+    );
+    const facts = [
+      `AS path ${attributes?.asPath || 'empty'}`,
+      `origin ${attributes?.origin}`,
+      fact('local preference', attributes?.localPreference),
+      fact('MED', attributes?.med),
+      fact('communities', communities(path)),
+      fact('originator', attributes?.originatorId),
+      fact('clusters', (attributes?.clusterList ?? []).join(' ')),
+      fact('aggregator', attributes?.aggregator),
+      path.stale ? 'stale' : '',
+    ];
+    lines.push(`    ${facts.filter((each) => each !== '').join(', ')}`);
+  }
+  return lines;
+}
+
+function fact(name: string, value: string | number | null | undefined): string {
+  return value === undefined || value === null || value === '' ? '' : `${name} ${value}`;
+}
+
+function marker(path: Path): string {
+  return path.best ? '>' : path.multipath ? '=' : path.rejectedByFilter ? 'x' : '';
+}
+
 function why(path: Path): string {
-  if (path.rejectedByFilter) return 'rejected by the import filter';
-  if (!path.nextHopReachable && path.attributes?.nextHop) return 'next hop unreachable';
-  return path.decision ?? '';
+  return path.decision || (path.nextHopReachable || !path.attributes?.nextHop ? '' : 'next hop unreachable');
 }
 
 function communities(path: Path): string {
@@ -144,7 +197,7 @@ function originLetter(path: Path): string {
   return { igp: 'i', egp: 'e', incomplete: '?' }[path.attributes?.origin ?? ''] ?? '';
 }
 
-function optional(value: number | null | undefined): string {
+function given(value: number | null | undefined): string {
   return value === undefined || value === null ? '-' : String(value);
 }
 
@@ -152,17 +205,33 @@ function established(n: Neighbor): boolean {
   return n.state === v1.SessionState.ESTABLISHED;
 }
 
-function stateName(n: Neighbor): string {
-  if (n.enabled === false && !established(n)) return 'disabled';
-  const names: Record<number, string> = {
-    1: 'Idle',
-    2: 'Connect',
-    3: 'Active',
-    4: 'OpenSent',
-    5: 'OpenConfirm',
-    6: 'Established',
-  };
-  return names[n.state ?? 0] ?? 'unknown';
+/** `OpenSent`, as RFC 4271 writes it. */
+export function stateName(state: number | null | undefined): string {
+  return STATE_NAMES[state ?? 0] ?? 'unknown';
+}
+
+const STATE_NAMES: Readonly<Record<number, string>> = {
+  [v1.SessionState.IDLE]: 'Idle',
+  [v1.SessionState.CONNECT]: 'Connect',
+  [v1.SessionState.ACTIVE]: 'Active',
+  [v1.SessionState.OPEN_SENT]: 'OpenSent',
+  [v1.SessionState.OPEN_CONFIRM]: 'OpenConfirm',
+  [v1.SessionState.ESTABLISHED]: 'Established',
+};
+
+function shownState(n: Neighbor): string {
+  return n.enabled === false && !established(n) ? 'disabled' : stateName(n.state);
+}
+
+function holdTime(timers: margay.bgp.v1.ITimers | null | undefined): string {
+  const { holdNegotiated, holdConfigured, holdRemaining } = v1.Timers.fromObject(timers ?? {});
+  if (holdNegotiated === 0) return `off (configured ${holdConfigured} s)`;
+  return `${holdNegotiated} s (configured ${holdConfigured} s), ${Math.ceil(holdRemaining)} s left`;
+}
+
+function keepalive(timers: margay.bgp.v1.ITimers | null | undefined): string {
+  const { keepalive: every, keepaliveRemaining } = v1.Timers.fromObject(timers ?? {});
+  return every === 0 ? 'off' : `every ${Math.round(every)} s, the next in ${Math.ceil(keepaliveRemaining)} s`;
 }
 
 function stateStyle(n: Neighbor): Style {

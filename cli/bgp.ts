@@ -2,9 +2,18 @@ import { Command, Option } from 'commander';
 import { bgpService } from '#proto/bgp.ts';
 import { connect, type RpcClient } from '#proto/client.ts';
 import { margay } from '#proto/generated/bgp.js';
-import { neighborFields, neighborTable, pathTable, statusFields } from './bgp-view.ts';
-import { type Format, printData, printFields, printTable } from './output.ts';
-import { CliError, type Context, EXIT, outputOption } from './program.ts';
+import {
+  comparePaths,
+  neighborFields,
+  neighborTable,
+  type PathRow,
+  pathTable,
+  routeLines,
+  stateName,
+  statusFields,
+} from './bgp-view.ts';
+import { type Format, ListPrinter, printData, printFields, printTable, TablePrinter } from './output.ts';
+import { CliError, type Context, EXIT, outputOption, wholeNumber } from './program.ts';
 
 const v1 = margay.bgp.v1;
 
@@ -30,7 +39,12 @@ Examples:
   margay bgp route 10.1.2.3                   which route an address takes, and why
   margay bgp rib --in 192.0.2.1 -o json       what a neighbour sent`,
     )
-    .action(async (options: { config?: string; socket: string }) => {
+    .allowExcessArguments()
+    .action(async (options: { config?: string; socket: string }, { args }: Command) => {
+      if (args.length > 0) {
+        const names = bgp.commands.map((each) => each.name()).join(', ');
+        throw new CliError(`margay bgp: unknown command ${args[0]}, expected one of ${names}`, EXIT.usage);
+      }
       if (options.config === undefined)
         throw new CliError(
           'margay bgp: give --config FILE to run the speaker, or a command (see --help)',
@@ -125,17 +139,22 @@ Examples:
           },
           { signal: context.signal },
         );
-        const found: margay.bgp.v1.IRoute[] = [];
-        for await (const batch of routes) {
-          found.push(...batch.routes);
+        // Little by little: there may be a million of them.
+        if (options.output !== 'table') {
+          const list = new ListPrinter(out, options.output);
+          for await (const batch of routes) {
+            for (const route of batch.routes) list.print(plain(v1.Route, route));
+            await out.ready();
+          }
+          list.end();
+        } else {
+          const table = new TablePrinter(out, pathTable(context.now()), comparePaths);
+          for await (const batch of routes) {
+            table.print(batch.routes.flatMap(pathsOf));
+            await out.ready();
+          }
+          table.end();
         }
-        if (options.output !== 'table')
-          printData(
-            out,
-            options.output,
-            found.map((route) => plain(v1.Route, route)),
-          );
-        else printTable(out, pathTable(context.now()), found.flatMap(pathsOf));
       }),
     );
 
@@ -148,7 +167,7 @@ Examples:
       const { route } = await speaker.lookupRoute({ address });
       if (!route) throw new CliError(`${address}: no route`);
       if (output !== 'table') printData(out, output, plain(v1.Route, route));
-      else printTable(out, pathTable(context.now()), pathsOf(route));
+      else for (const line of routeLines(route, out, context.now())) out.write(`${line}\n`);
     }),
   );
 
@@ -158,7 +177,8 @@ Examples:
     'advertise 10.9.0.0/24 --community 65000:9',
   )
     .option('--next-hop <address>', 'next hop in place of our own address')
-    .option('--med <value>', 'multi-exit discriminator', Number)
+    .option('--med <value>', 'multi-exit discriminator', wholeNumber(0, 0xffffffff))
+    .option('--local-pref <value>', 'local preference', wholeNumber(0, 0xffffffff))
     .option('--community <community...>', 'communities to attach')
     .option('--large-community <community...>', 'large communities to attach')
     .option('--blackhole', 'put a blackhole route behind it')
@@ -167,6 +187,7 @@ Examples:
         const route = {
           nextHop: options.nextHop ?? '',
           ...(options.med === undefined ? {} : { med: options.med }),
+          ...(options.localPref === undefined ? {} : { localPreference: options.localPref }),
           communities: options.community ?? [],
           largeCommunities: options.largeCommunity ?? [],
           blackhole: options.blackhole ?? false,
@@ -199,11 +220,20 @@ Examples:
     )
     .addOption(new Option('--soft-out', 'send everything again').conflicts('refresh'))
     .option('--refresh', 'ask the neighbour to send everything again')
+    .option('-4, --ipv4', 'IPv4 only; not for a hard reset')
+    .option('-6, --ipv6', 'IPv6 only; not for a hard reset')
     .option('-m, --message <text>', "for the neighbour's operator, with a hard reset")
     .action((address: string | undefined, options: ResetOptions) =>
       withSpeaker(async (speaker) => {
         if ((address === undefined) !== (options.all ?? false)) {
           throw new CliError('margay bgp reset: give the address of a neighbour, or --all', EXIT.usage);
+        }
+        const soft = options.softIn || options.softOut || options.refresh;
+        if (soft && options.message !== undefined) {
+          throw new CliError('margay bgp reset: a message goes with a hard reset only', EXIT.usage);
+        }
+        if (!soft && familyOf(options) !== v1.Family.FAMILY_UNSPECIFIED) {
+          throw new CliError('margay bgp reset: a hard reset ends the session of all families', EXIT.usage);
         }
         const kind = options.softIn
           ? 'SOFT_IN'
@@ -216,27 +246,30 @@ Examples:
           address: address ?? '',
           kind: v1.ResetNeighborRequest.Kind[kind],
           message: options.message ?? '',
+          family: familyOf(options),
         });
         answer(context, options.output, plain(v1.ResetNeighborResponse, reply), `reset: ${reply.neighbors}`);
       }),
     );
 
-  const setEnabled = (address: string, enabled: boolean, message: string): Promise<void> =>
+  const setEnabled = (address: string, enabled: boolean, message: string, output: Format): Promise<void> =>
     withSpeaker(async (speaker) => {
-      await speaker.setNeighborEnabled({ address, enabled, message });
-      out.write(`neighbour ${address}: ${enabled ? 'enabled' : 'disabled'}\n`);
+      const reply = await speaker.setNeighborEnabled({ address, enabled, message });
+      const text = `neighbour ${address}: ${enabled ? 'enabled' : 'disabled'}`;
+      answer(context, output, plain(v1.SetNeighborEnabledResponse, reply), text);
     });
-  bgp
-    .command('enable <address>')
-    .description('Let a disabled neighbour come up again.')
-    .addHelpText('after', '\nExample:\n  margay bgp enable 192.0.2.1')
-    .action((address: string) => setEnabled(address, true, ''));
-  bgp
-    .command('disable <address>')
-    .description('Shut a neighbour down until it is enabled or the speaker restarts.')
+  command('enable <address>', 'Let a disabled neighbour come up again.', 'enable 192.0.2.1').action(
+    (address: string, { output }: { output: Format }) => setEnabled(address, true, '', output),
+  );
+  command(
+    'disable <address>',
+    'Shut a neighbour down until it is enabled or the speaker restarts.',
+    "disable 192.0.2.1 -m 'line card swap until 14:00'",
+  )
     .option('-m, --message <text>', "for the neighbour's operator (RFC 9003)", '')
-    .addHelpText('after', "\nExample:\n  margay bgp disable 192.0.2.1 -m 'line card swap until 14:00'")
-    .action((address: string, { message }: { message: string }) => setEnabled(address, false, message));
+    .action((address: string, { message, output }: { message: string; output: Format }) =>
+      setEnabled(address, false, message, output),
+    );
 
   command('reload', 'Read the configuration file again.', 'reload').action(({ output }: { output: Format }) =>
     withSpeaker(async (speaker) => {
@@ -270,6 +303,7 @@ Examples:
         )) {
           if (output === 'json') out.write(`${JSON.stringify(plain(v1.Event, event))}\n`);
           else out.write(`${eventLine(event)}\n`);
+          await out.ready();
         }
       }),
     );
@@ -291,6 +325,7 @@ interface AdvertiseOptions {
   output: Format;
   nextHop?: string;
   med?: number;
+  localPref?: number;
   community?: string[];
   largeCommunity?: string[];
   blackhole?: boolean;
@@ -303,6 +338,8 @@ interface ResetOptions {
   softOut?: boolean;
   refresh?: boolean;
   message?: string;
+  ipv4?: boolean;
+  ipv6?: boolean;
 }
 
 function ribRequest(options: RibOptions): { table: number; neighbor: string; family: number } {
@@ -318,27 +355,23 @@ function ribRequest(options: RibOptions): { table: number; neighbor: string; fam
           : options.originated
             ? Table.ORIGINATED
             : Table.LOC_RIB;
-  const one = (options.ipv4 ?? false) !== (options.ipv6 ?? false);
-  const family = !one
-    ? v1.Family.FAMILY_UNSPECIFIED
-    : options.ipv4
-      ? v1.Family.IPV4_UNICAST
-      : v1.Family.IPV6_UNICAST;
-  return { table, neighbor, family };
+  return { table, neighbor, family: familyOf(options) };
 }
 
-function pathsOf(
-  route: margay.bgp.v1.IRoute,
-): { prefix: string; path: margay.bgp.v1.IPath; first: boolean }[] {
-  return (route.paths ?? []).map((path, i) => ({ prefix: route.prefix ?? '', path, first: i === 0 }));
+function familyOf(options: { ipv4?: boolean; ipv6?: boolean }): margay.bgp.v1.Family {
+  if ((options.ipv4 ?? false) === (options.ipv6 ?? false)) return v1.Family.FAMILY_UNSPECIFIED;
+  return options.ipv4 ? v1.Family.IPV4_UNICAST : v1.Family.IPV6_UNICAST;
+}
+
+function pathsOf(route: margay.bgp.v1.IRoute): PathRow[] {
+  return (route.paths ?? []).map((path, rank) => ({ prefix: route.prefix ?? '', path, rank }));
 }
 
 function eventLine(event: margay.bgp.v1.Event): string {
   const at = new Date(event.at * 1000).toISOString();
   if (event.session) {
     const { neighbor, from, to, reason } = event.session;
-    const name = (state: number | null | undefined): string => v1.SessionState[state ?? 0] ?? '?';
-    return `${at}  session  ${neighbor}  ${name(from)} -> ${name(to)}${reason ? `  ${reason}` : ''}`;
+    return `${at}  session  ${neighbor}  ${stateName(from)} -> ${stateName(to)}${reason ? `  ${reason}` : ''}`;
   }
   if (event.route) {
     const { prefix, best } = event.route;

@@ -7,6 +7,8 @@ export type Format = 'table' | 'json' | 'yaml';
 /** Where output goes, and what it may look like there. */
 export interface Terminal {
   write(text: string): void;
+  /** Resolves when whoever reads it has taken enough of what was written: to be waited for between the parts of a long answer. */
+  ready(): Promise<void>;
   /** Characters a line, or undefined where lines may be as long as they like (a file, a pipe). */
   readonly columns: number | undefined;
   readonly colour: boolean;
@@ -22,12 +24,25 @@ export interface Column<Row> {
   readonly style?: (row: Row) => Style | undefined;
   /** May be cut short, with an ellipsis, where the terminal is too narrow. */
   readonly shrink?: boolean;
+  /** Left out when no row has anything in it (or only `-`). */
+  readonly optional?: boolean;
 }
 
-/** The process's standard output: as wide as the terminal; colour there, unless NO_COLOR is set. */
+/**
+ * The process's standard output: as wide as the terminal; colour there, unless NO_COLOR is set. When nobody reads it any more, as
+ * after `| head`, the process ends.
+ */
 export function standardOutput(stream: NodeJS.WriteStream = process.stdout): Terminal {
+  stream.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EPIPE') throw error;
+    process.exit();
+  });
   return {
     write: (text) => void stream.write(text),
+    ready: () =>
+      stream.writableNeedDrain
+        ? new Promise<void>((resolve) => stream.once('drain', resolve))
+        : Promise.resolve(),
     columns: stream.isTTY ? stream.columns : undefined,
     colour: stream.isTTY === true && !process.env.NO_COLOR && process.env.TERM !== 'dumb',
   };
@@ -38,38 +53,130 @@ export function printData(terminal: Terminal, format: 'json' | 'yaml', value: un
   terminal.write(format === 'json' ? `${JSON.stringify(value, null, 2)}\n` : stringify(value));
 }
 
+/** Prints a list of values, one after the other as they come, for a program to read. */
+export class ListPrinter {
+  readonly #terminal: Terminal;
+  readonly #format: 'json' | 'yaml';
+  #any = false;
+
+  constructor(terminal: Terminal, format: 'json' | 'yaml') {
+    this.#terminal = terminal;
+    this.#format = format;
+  }
+
+  print(value: unknown): void {
+    if (this.#format === 'yaml') {
+      this.#terminal.write(stringify([value]));
+    } else {
+      const text = JSON.stringify(value, null, 2).replaceAll('\n', '\n  ');
+      this.#terminal.write(`${this.#any ? ',' : '['}\n  ${text}`);
+    }
+    this.#any = true;
+  }
+
+  end(): void {
+    if (!this.#any) this.#terminal.write('[]\n');
+    else if (this.#format === 'json') this.#terminal.write('\n]\n');
+  }
+}
+
 /** Prints rows under a line of titles; columns are two spaces apart, and nothing stands behind the last one. */
 export function printTable<Row>(
   terminal: Terminal,
   columns: readonly Column<Row>[],
   rows: readonly Row[],
 ): void {
-  const cells = rows.map((row) => columns.map((column) => column.text(row)));
-  const widths = columns.map((column, i) =>
-    Math.max(column.title.length, ...cells.map((line) => width(line[i]!))),
-  );
-  if (terminal.columns !== undefined) shrink(columns, widths, terminal.columns);
-  const line = (texts: readonly string[], style: (i: number) => Style | undefined): string =>
-    texts
+  const table = new TablePrinter(terminal, columns);
+  table.print(rows);
+  table.end();
+}
+
+/** Rows that a table waits for before it settles on its columns. */
+const FEW_ROWS = 10_000;
+
+/**
+ * A table whose rows come little by little. A short one is printed at its end, in order and without columns that are empty; of a long
+ * one, columns are as wide as the rows so far ask for.
+ */
+export class TablePrinter<Row> {
+  readonly #terminal: Terminal;
+  readonly #order: ((a: Row, b: Row) => number) | undefined;
+  #columns: readonly Column<Row>[];
+  /** What the texts so far ask for. */
+  #wanted: number[];
+  #held: Row[] = [];
+  #titled = false;
+
+  /** @param order of the rows of a short table; as they come if absent */
+  constructor(terminal: Terminal, columns: readonly Column<Row>[], order?: (a: Row, b: Row) => number) {
+    this.#terminal = terminal;
+    this.#columns = columns;
+    this.#order = order;
+    this.#wanted = columns.map(({ title }) => title.length);
+  }
+
+  print(rows: readonly Row[]): void {
+    for (const row of rows) this.#held.push(row);
+    if (this.#titled || this.#held.length > FEW_ROWS) this.#flush();
+  }
+
+  /** To be called after the last rows: a table without any has its titles all the same. */
+  end(): void {
+    if (!this.#titled) {
+      if (this.#order !== undefined) this.#held.sort(this.#order);
+      const isEmpty = (text: string) => text === '' || text === '-';
+      this.#columns = this.#columns.filter(
+        ({ optional, text }) => optional !== true || this.#held.some((row) => !isEmpty(text(row))),
+      );
+      this.#wanted = this.#columns.map(({ title }) => title.length);
+    }
+    this.#flush();
+  }
+
+  #flush(): void {
+    const rows = this.#held;
+    this.#held = [];
+    const cells = rows.map((row) => this.#columns.map((column) => column.text(row)));
+    for (const line of cells) {
+      for (const [i, text] of line.entries()) this.#wanted[i] = Math.max(this.#wanted[i]!, width(text));
+    }
+    const widths = this.#widths();
+    this.#title(widths);
+    rows.forEach((row, r) => {
+      this.#line(widths, cells[r]!, (i) => this.#columns[i]!.style?.(row));
+    });
+  }
+
+  #widths(): number[] {
+    const widths = [...this.#wanted];
+    if (this.#terminal.columns !== undefined) shrink(this.#columns, widths, this.#terminal.columns);
+    return widths;
+  }
+
+  #title(widths: readonly number[]): void {
+    if (this.#titled) return;
+    this.#titled = true;
+    this.#line(
+      widths,
+      this.#columns.map(({ title }) => title),
+      () => 'bold',
+    );
+  }
+
+  #line(widths: readonly number[], texts: readonly string[], style: (i: number) => Style | undefined): void {
+    const line = texts
       .map((text, i) => {
         const cut =
           width(text) > widths[i]! ? `${[...text].slice(0, Math.max(0, widths[i]! - 1)).join('')}…` : text;
         const gap = ' '.repeat(Math.max(0, widths[i]! - width(cut)));
-        const shown = paint(terminal, style(i), cut);
-        if (columns[i]!.align === 'right') return gap + shown;
+        const shown = paint(this.#terminal, style(i), cut);
+        if (this.#columns[i]!.align === 'right') return gap + shown;
         return i === texts.length - 1 ? shown : shown + gap;
       })
       .join('  ')
       .trimEnd();
-  terminal.write(
-    `${line(
-      columns.map((c) => c.title),
-      () => 'bold',
-    )}\n`,
-  );
-  rows.forEach((row, r) => {
-    terminal.write(`${line(cells[r]!, (i) => columns[i]!.style?.(row))}\n`);
-  });
+    this.#terminal.write(`${line}\n`);
+  }
 }
 
 /** Prints `name: value` lines with the values in one column; undefined and empty values are left out. */

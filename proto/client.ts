@@ -108,5 +108,12 @@ async function* stream(
 function explain(error: ServiceError, address: string): RpcError {
   const code = statusName(error.code);
   const text = error.details || error.message;
-  return new RpcError(code, code === 'UNAVAILABLE' ? `${address}: ${text}` : text, { cause: error });
+  return new RpcError(code, code === 'UNAVAILABLE' ? `${address}: ${reasonOf(text)}` : text, {
+    cause: error,
+  });
+}
+
+/** Of what gRPC says of a connection that can not be made, that which the system said: `connect ENOENT`. */
+function reasonOf(text: string): string {
+  return /\b(connect E[A-Z]+)/.exec(text)?.[1] ?? text;
 }

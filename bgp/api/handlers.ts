@@ -81,7 +81,7 @@ export function bgpHandlers(options: ApiOptions): Handlers<typeof bgpService> {
       if (missing.length > 0) {
         throw new RpcError(
           'NOT_FOUND',
-          `${missing.join(', ')}: not advertised by this means; nothing was withdrawn`,
+          `${missing.join(', ')}: not among what was advertised while it runs (what the configuration originates is taken out there); nothing was withdrawn`,
         );
       }
       speaker.own.withdraw(wanted);
@@ -236,7 +236,10 @@ function addressOf(text: string, field: string): Address {
 function prefixOf(text: string): Prefix {
   const prefix = parsePrefix(text);
   if (prefix === undefined) {
-    throw new RpcError('INVALID_ARGUMENT', `prefix: found ${JSON.stringify(text)}, expected a prefix`);
+    throw new RpcError(
+      'INVALID_ARGUMENT',
+      `prefix: found ${JSON.stringify(text)}, expected a prefix such as 10.9.0.0/24, with no bits set behind its length`,
+    );
   }
   return prefix;
 }

@@ -53,7 +53,7 @@ export function toPath(speaker: Speaker, path: PathView, side: Side, several: bo
 function decisionText({ verdict, wonBy, problem }: PathView): string {
   switch (verdict.kind) {
     case 'best':
-      return wonBy === 0 ? 'best' : `best by ${stepName(wonBy)}`;
+      return wonBy === 0 ? 'the only path that can be used' : `best by ${stepName(wonBy)}`;
     case 'multipath':
       return 'in use beside the best path';
     case 'rejected':

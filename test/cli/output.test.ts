@@ -1,0 +1,104 @@
+import { describe, expect, test } from 'vitest';
+import { parse } from 'yaml';
+import { type Column, ListPrinter, printTable, TablePrinter, type Terminal } from '#cli/output.ts';
+
+class Screen implements Terminal {
+  text = '';
+  readonly columns: number | undefined;
+  readonly colour = false;
+
+  constructor(columns?: number) {
+    this.columns = columns;
+  }
+
+  write(text: string): void {
+    this.text += text;
+  }
+
+  ready(): Promise<void> {
+    return Promise.resolve();
+  }
+
+  get lines(): string[] {
+    return this.text.split('\n').slice(0, -1);
+  }
+}
+
+type Row = readonly [string, string, string];
+const COLUMNS: readonly Column<Row>[] = [
+  { title: 'A', text: ([a]) => a },
+  { title: 'B', text: ([, b]) => b, align: 'right', optional: true },
+  { title: 'C', text: ([, , c]) => c, shrink: true },
+];
+
+describe('a table', () => {
+  test('has columns as wide as what is in them, and none behind the last', () => {
+    const screen = new Screen();
+    printTable(screen, COLUMNS, [
+      ['one', '1', 'x'],
+      ['three', '333', ''],
+    ]);
+    expect(screen.lines).toEqual(['A        B  C', 'one      1  x', 'three  333']);
+  });
+
+  test('leaves out columns that may be empty and are', () => {
+    const screen = new Screen();
+    printTable(screen, COLUMNS, [
+      ['one', '', 'x'],
+      ['two', '-', 'y'],
+    ]);
+    expect(screen.lines).toEqual(['A    C', 'one  x', 'two  y']);
+  });
+
+  test('without rows has its titles', () => {
+    const screen = new Screen();
+    printTable(screen, COLUMNS, []);
+    expect(screen.lines).toEqual(['A  C']);
+  });
+
+  test('fits the terminal by what may be cut', () => {
+    const screen = new Screen(20);
+    printTable(screen, COLUMNS, [['one', '1', 'a very long text indeed']]);
+    expect(screen.lines).toEqual(['A    B  C', 'one  1  a very long…']);
+  });
+
+  test('of few rows is put in order, one of many is printed as they come', () => {
+    const order = ([a]: Row, [b]: Row) => Number(a) - Number(b);
+    const few = new Screen();
+    const short = new TablePrinter(few, COLUMNS, order);
+    for (const i of [3, 1, 2]) short.print([[`${i}`, '', '']]);
+    expect(few.text).toBe('');
+    short.end();
+    expect(few.lines).toEqual(['A  C', '1', '2', '3']);
+
+    const many = new Screen();
+    const long = new TablePrinter(many, COLUMNS, order);
+    const rows = 200_000;
+    for (let i = rows; i > 0; i--) long.print([[`${i}`, '', '']]);
+    expect(many.lines.length).toBeGreaterThan(rows / 2);
+    long.end();
+    expect(many.lines).toHaveLength(rows + 1);
+    expect(many.lines[1]).toBe(`${rows}`);
+  });
+});
+
+describe('a list', () => {
+  const values = [{ a: 1, b: ['x\ny'] }, 'text', []];
+
+  for (const format of ['json', 'yaml'] as const) {
+    test(`in ${format} is one document, however its parts come`, () => {
+      const screen = new Screen();
+      const list = new ListPrinter(screen, format);
+      for (const value of values) list.print(value);
+      list.end();
+      expect(format === 'json' ? JSON.parse(screen.text) : parse(screen.text)).toEqual(values);
+      if (format === 'json') expect(screen.text).toBe(`${JSON.stringify(values, null, 2)}\n`);
+    });
+
+    test(`in ${format} without values is an empty one`, () => {
+      const screen = new Screen();
+      new ListPrinter(screen, format).end();
+      expect(parse(screen.text)).toEqual([]);
+    });
+  }
+});
