@@ -211,7 +211,7 @@ export class FamilyRib {
         const chunk = rows.chunk(row);
         const at = rows.at(row);
         if ((chunk[at + PATH_PEER]! & PEER_MASK) === peer && chunk[at + PATH_ID] === pathId) {
-          this.#remove(row);
+          this.#remove(row, from);
           break;
         }
         row = chunk[at + PATH_NEXT]!;
@@ -375,7 +375,7 @@ export class FamilyRib {
     return different;
   }
 
-  #remove(row: number): void {
+  #remove(row: number, from: PeerFamily): void {
     const { rows } = this.paths;
     const chunk = rows.chunk(row);
     const at = rows.at(row);
@@ -394,7 +394,6 @@ export class FamilyRib {
     else if ((chunk[at + PATH_PEER]! & PATH_MULTI) !== 0) for (const feed of this.feeds) feed.mark(net);
     const raw = chunk[at + PATH_RAW]!;
     const post = chunk[at + PATH_POST]!;
-    const from = this.#peers[chunk[at + PATH_PEER]! & PEER_MASK]!.families.get(this.family)!;
     this.#uncount(from, chunk[at + PATH_PEER]!, post);
     this.paths.free(row);
     this.undecided.add(net);
@@ -431,7 +430,7 @@ export class FamilyRib {
       if (from.sweep !== 0) {
         const age = (from.epoch - (flags >>> EPOCH_SHIFT)) & 0xff;
         if ((from.sweep & SWEEP_STALE) !== 0 && age >= from.sweepAge) {
-          this.#remove(row);
+          this.#remove(row, from);
           continue;
         }
         if ((from.sweep & SWEEP_POLICY) !== 0) this.#askPolicy(row, from);

@@ -5,6 +5,10 @@
  * in two by itself. Growing so costs one segment (2,048 slots) at a time and never a rehash of the whole table. Removing
  * shifts entries back within the segment, so there are no tombstones and look-ups do not decay under churn.
  *
+ * A search goes in steps of one cache line, so a segment is eight lanes side by side that do not meet. Keys that are likely to
+ * come together can be given hashes that differ in the last three bits alone: they share a line, each in a lane of its own, and
+ * however long such groups are they do not make each other's searches longer, as they would in neighbouring slots.
+ *
  * The keys themselves stay with the caller, who compares them for the ids that it finds:
  *
  *     let id = index.first(hash);
@@ -17,8 +21,12 @@ const SEGMENT_MASK = SEGMENT - 1;
 /** Segments per chunk, as a power of two. */
 const CHUNK_BITS = 2;
 const CHUNK_MASK = (1 << CHUNK_BITS) - 1;
-/** A segment is split at three quarters full. */
-const SEGMENT_LIMIT = (SEGMENT * 3) >>> 2;
+/** Slots of a cache line: what a search goes on by, and the number of lanes. */
+const STEP = 8;
+const LANE = SEGMENT / STEP;
+const LANE_MASK = STEP - 1;
+/** A segment is split when one of its lanes is three quarters full. */
+const LANE_LIMIT = (LANE * 3) >>> 2;
 /** Slots are found by the low bits and segments by the high ones: this many hash bits can tell segments apart. */
 const MAX_DEPTH = 32 - SEGMENT_BITS;
 
@@ -26,8 +34,9 @@ export class HashIndex {
   size = 0;
   /** Pairs: hash, id. Id 0 is an empty slot. In chunks of a few segments each, so that growing copies nothing. */
   readonly #chunks: Int32Array[] = [];
-  /** Per segment: entries, and how many top bits of the hash lead to it. */
-  readonly #count: number[] = [0];
+  /** Entries per lane of each segment. */
+  readonly #counts: Uint8Array[] = [];
+  /** Per segment: how many top bits of the hash lead to it. */
   readonly #depth: number[] = [0];
   /** Top bits of a hash -> segment. */
   #directory = new Int32Array(1);
@@ -47,7 +56,7 @@ export class HashIndex {
       const entry = base + 2 * slot;
       const id = chunk[entry + 1]!;
       if (id === 0 || chunk[entry] === hash) return id;
-      slot = (slot + 1) & SEGMENT_MASK;
+      slot = (slot + STEP) & SEGMENT_MASK;
     }
   }
 
@@ -63,16 +72,19 @@ export class HashIndex {
       const found = chunk[entry + 1]!;
       if (found === 0 || (seen && chunk[entry] === hash)) return found;
       if (found === id) seen = true;
-      slot = (slot + 1) & SEGMENT_MASK;
+      slot = (slot + STEP) & SEGMENT_MASK;
     }
   }
 
   /** Adds an id (not 0) that is known not to be in the index. `hash` is a signed 32-bit number. */
   insert(hash: number, id: number): void {
     let segment = this.#segmentOf(hash);
-    while (this.#count[segment]! >= SEGMENT_LIMIT && this.#split(segment)) segment = this.#segmentOf(hash);
-    if (this.#count[segment]! >= SEGMENT - 1)
+    const lane = hash & LANE_MASK;
+    while (this.#counts[segment]![lane]! >= LANE_LIMIT && this.#split(segment))
+      segment = this.#segmentOf(hash);
+    if (this.#counts[segment]![lane]! >= LANE - 1) {
       throw new RangeError('hash index: too many entries of one hash');
+    }
     this.#place(segment, hash, id);
     this.size++;
   }
@@ -85,14 +97,14 @@ export class HashIndex {
     let hole = hash & SEGMENT_MASK;
     while (chunk[base + 2 * hole + 1] !== id) {
       if (chunk[base + 2 * hole + 1] === 0) throw new RangeError(`hash index: id ${id} is not in it`);
-      hole = (hole + 1) & SEGMENT_MASK;
+      hole = (hole + STEP) & SEGMENT_MASK;
     }
-    this.#count[segment]!--;
+    this.#counts[segment]![hash & LANE_MASK]!--;
     this.size--;
     // Entries after the hole move back into it unless that would put them before the slot where their search begins.
     let slot = hole;
     for (;;) {
-      slot = (slot + 1) & SEGMENT_MASK;
+      slot = (slot + STEP) & SEGMENT_MASK;
       if (chunk[base + 2 * slot + 1] === 0) break;
       const home = chunk[base + 2 * slot]! & SEGMENT_MASK;
       if (((slot - home) & SEGMENT_MASK) >= ((slot - hole) & SEGMENT_MASK)) {
@@ -113,16 +125,17 @@ export class HashIndex {
     const chunk = this.#chunks[segment >>> CHUNK_BITS]!;
     const base = (segment & CHUNK_MASK) << (SEGMENT_BITS + 1);
     let slot = hash & SEGMENT_MASK;
-    while (chunk[base + 2 * slot + 1] !== 0) slot = (slot + 1) & SEGMENT_MASK;
+    while (chunk[base + 2 * slot + 1] !== 0) slot = (slot + STEP) & SEGMENT_MASK;
     chunk[base + 2 * slot] = hash;
     chunk[base + 2 * slot + 1] = id;
-    this.#count[segment]!++;
+    this.#counts[segment]![hash & LANE_MASK]!++;
   }
 
   #reserve(segment: number): void {
     while (this.#chunks.length << CHUNK_BITS <= segment) {
       this.#chunks.push(new Int32Array(SEGMENT << (CHUNK_BITS + 1)));
     }
+    while (this.#counts.length <= segment) this.#counts.push(new Uint8Array(STEP));
   }
 
   /** @returns false if the hash has no more bits to split by. */
@@ -131,8 +144,7 @@ export class HashIndex {
     if (depth >= MAX_DEPTH) return false;
     if (depth === this.#globalDepth) this.#doubleDirectory();
 
-    const added = this.#count.length;
-    this.#count.push(0);
+    const added = this.#depth.length;
     this.#depth.push(depth + 1);
     this.#depth[segment] = depth + 1;
     this.#reserve(added);
@@ -146,7 +158,7 @@ export class HashIndex {
     const base = (segment & CHUNK_MASK) << (SEGMENT_BITS + 1);
     const old = chunk.slice(base, base + 2 * SEGMENT);
     chunk.fill(0, base, base + 2 * SEGMENT);
-    this.#count[segment] = 0;
+    this.#counts[segment]!.fill(0);
     for (let i = 0; i < 2 * SEGMENT; i += 2) {
       const id = old[i + 1]!;
       if (id === 0) continue;

@@ -1,18 +1,23 @@
 /**
  * Prefix -> net index. A net index is a small dense number that everything else is kept by: paths, best path, what was
- * sent to whom. Indexes of removed prefixes are used again. Index 0 is never used: it means "none".
+ * sent to whom. Index 0 is never used: it means "none".
+ *
+ * A prefix that is removed is only marked so and goes for good when its row is needed for another one. So the table never takes
+ * more room than it needed at its fullest, a neighbour that withdraws everything causes no work for nothing but tidiness, and
+ * if it comes back, its prefixes are found where they were.
  *
  * One row of four numbers per net holds the key and the two ends that the path store hangs on it, so that finding a prefix
  * and working on its paths touches one cache line.
  */
 
 import { HashIndex } from './hash-index.ts';
+import { NetSet } from './net-set.ts';
 import { Rows } from './rows.ts';
 
 /** Fields of a row in `nets`. */
-/** IPv4: the address as a signed number. IPv6: the hash of the key. Free rows: the next free net. */
+/** IPv4: the address as a signed number. IPv6: the hash of the key. */
 export const NET_KEY = 0;
-/** Lowest octet: prefix length, 255 in a free row. Above: `NET_HOLDER` times the number of holders. */
+/** Lowest octet: prefix length. Above: `REMOVED`, and `NET_HOLDER` times the number of holders. */
 export const NET_INFO = 1;
 /** First path of the net, 0 if none. Kept by the path store. */
 export const NET_FIRST = 2;
@@ -20,8 +25,9 @@ export const NET_FIRST = 2;
 export const NET_BEST = 3;
 
 /** What one holder adds to `NET_INFO`. */
-export const NET_HOLDER = 256;
-const FREE = 255;
+export const NET_HOLDER = 512;
+const REMOVED = 256;
+const LENGTH_MASK = 255;
 
 /** What IPv4 and IPv6 have in common. */
 export abstract class PrefixTable {
@@ -36,7 +42,9 @@ export abstract class PrefixTable {
   readonly lengthCounts = new Int32Array(129);
   protected readonly index = new HashIndex();
   protected readonly seed: number;
-  #free = 0;
+  readonly #removed = new NetSet();
+  /** Where the walk through the removed ones is, which are used again in their order in memory. */
+  #cursor = 0;
 
   /** @param seed any 32-bit number; a random one keeps neighbours from choosing prefixes that collide. */
   constructor(seed: number) {
@@ -70,11 +78,12 @@ export abstract class PrefixTable {
   }
 
   lengthOf(net: number): number {
-    return this.nets.chunk(net)[this.nets.at(net) + NET_INFO]! & 0xff;
+    return this.nets.chunk(net)[this.nets.at(net) + NET_INFO]! & LENGTH_MASK;
   }
 
   inUse(net: number): boolean {
-    return net > 0 && net < this.limit && this.lengthOf(net) !== FREE;
+    if (net <= 0 || net >= this.limit) return false;
+    return (this.nets.chunk(net)[this.nets.at(net) + NET_INFO]! & REMOVED) === 0;
   }
 
   /**
@@ -94,34 +103,26 @@ export abstract class PrefixTable {
   releasable(net: number): boolean {
     const chunk = this.nets.chunk(net);
     const at = this.nets.at(net);
-    return chunk[at + NET_INFO]! < NET_HOLDER && chunk[at + NET_FIRST] === 0;
+    return chunk[at + NET_INFO]! < REMOVED && chunk[at + NET_FIRST] === 0;
   }
 
-  /** Forgets a prefix. Its index may be given out again at once. */
+  /** Forgets a prefix without paths and holders. Its index may be given out again at once. */
   remove(net: number): void {
-    this.index.remove(this.hashOf(net), net);
-    this.lengthCounts[this.lengthOf(net)]!--;
     const chunk = this.nets.chunk(net);
     const at = this.nets.at(net);
-    chunk[at + NET_KEY] = this.#free;
-    chunk[at + NET_INFO] = FREE;
-    chunk[at + NET_FIRST] = 0;
+    const info = chunk[at + NET_INFO]!;
+    this.lengthCounts[info & LENGTH_MASK]!--;
+    chunk[at + NET_INFO] = info | REMOVED;
     chunk[at + NET_BEST] = 0;
-    this.#free = net;
+    this.#removed.add(net);
     this.size--;
   }
 
   protected abstract hashOf(net: number): number;
 
-  /** Takes a free row for a key that is known not to be in the table. */
+  /** Takes a row for a key that is not among the rows. */
   protected allocate(hash: number, key: number, length: number): number {
-    let net = this.#free;
-    if (net !== 0) {
-      this.#free = this.nets.chunk(net)[this.nets.at(net) + NET_KEY]!;
-    } else {
-      net = this.limit++;
-      this.nets.reserve(net);
-    }
+    const net = this.#row();
     const chunk = this.nets.chunk(net);
     const at = this.nets.at(net);
     chunk[at + NET_KEY] = key;
@@ -131,6 +132,32 @@ export abstract class PrefixTable {
     this.index.insert(hash, net);
     return net;
   }
+
+  /** Takes a prefix whose row was found in again, if it had been removed. */
+  protected revive(net: number): void {
+    const chunk = this.nets.chunk(net);
+    const at = this.nets.at(net);
+    const info = chunk[at + NET_INFO]!;
+    if ((info & REMOVED) === 0) return;
+    chunk[at + NET_INFO] = info & ~REMOVED;
+    this.lengthCounts[info & LENGTH_MASK]!++;
+    this.#removed.delete(net);
+    this.size++;
+  }
+
+  #row(): number {
+    if (this.#removed.size === 0) {
+      const net = this.limit++;
+      this.nets.reserve(net);
+      return net;
+    }
+    let net = this.#removed.next(this.#cursor);
+    if (net === -1) net = this.#removed.next(0);
+    this.#cursor = net + 1;
+    this.#removed.delete(net);
+    this.index.remove(this.hashOf(net), net);
+    return net;
+  }
 }
 
 /** IPv4 prefixes. Addresses are numbers, signed or not; bits beyond the length must be zero. */
@@ -138,7 +165,8 @@ export class PrefixTable4 extends PrefixTable {
   readonly addressBits = 32;
 
   find(address: number, length: number): number {
-    return this.#find(hash4(address | 0, length, this.seed), address | 0, length);
+    const net = this.#find(hash4(address | 0, length, this.seed), address | 0, length);
+    return this.inUse(net) ? net : 0;
   }
 
   /** The net of a prefix, new if need be. */
@@ -146,7 +174,9 @@ export class PrefixTable4 extends PrefixTable {
     const key = address | 0;
     const hash = hash4(key, length, this.seed);
     const net = this.#find(hash, key, length);
-    return net !== 0 ? net : this.allocate(hash, key, length);
+    if (net === 0) return this.allocate(hash, key, length);
+    this.revive(net);
+    return net;
   }
 
   /** The address of a net, unsigned. */
@@ -158,7 +188,7 @@ export class PrefixTable4 extends PrefixTable {
     const nets = this.nets.chunk(net);
     const row = this.nets.at(net);
     const address = nets[row + NET_KEY]!;
-    const length = nets[row + NET_INFO]! & 0xff;
+    const length = nets[row + NET_INFO]! & LENGTH_MASK;
     out[at++] = length;
     if (length > 0) out[at++] = address >>> 24;
     if (length > 8) out[at++] = address >>> 16;
@@ -189,7 +219,7 @@ export class PrefixTable4 extends PrefixTable {
     while (net !== 0) {
       const chunk = this.nets.chunk(net);
       const at = this.nets.at(net);
-      if (chunk[at + NET_KEY] === key && (chunk[at + NET_INFO]! & 0xff) === length) return net;
+      if (chunk[at + NET_KEY] === key && (chunk[at + NET_INFO]! & LENGTH_MASK) === length) return net;
       net = this.index.after(hash, net);
     }
     return 0;
@@ -203,14 +233,19 @@ export class PrefixTable6 extends PrefixTable {
   readonly #words = new Rows(2);
 
   find(w0: number, w1: number, w2: number, w3: number, length: number): number {
-    return this.#find(hash6(w0, w1, w2, w3, length, this.seed), w0 | 0, w1 | 0, w2 | 0, w3 | 0, length);
+    const hash = hash6(w0, w1, w2, w3, length, this.seed);
+    const net = this.#find(hash, w0 | 0, w1 | 0, w2 | 0, w3 | 0, length);
+    return this.inUse(net) ? net : 0;
   }
 
   /** The net of a prefix, new if need be. */
   intern(w0: number, w1: number, w2: number, w3: number, length: number): number {
     const hash = hash6(w0, w1, w2, w3, length, this.seed);
     let net = this.#find(hash, w0 | 0, w1 | 0, w2 | 0, w3 | 0, length);
-    if (net !== 0) return net;
+    if (net !== 0) {
+      this.revive(net);
+      return net;
+    }
     net = this.allocate(hash, hash, length);
     this.#words.reserve(net);
     const words = this.#words.chunk(net);
@@ -298,13 +333,14 @@ function mask(length: number): number {
 }
 
 /*
- * Eight neighbouring prefixes of one length (10.0.0.0/24 to 10.0.7.0/24) hash to eight neighbouring slots, one cache line of
- * the index. Prefixes of one origin are mostly neighbours and mostly come together, in whatever order the origins come.
+ * The hashes of eight neighbouring prefixes of one length (10.0.0.0/24 to 10.0.7.0/24) differ in the last three bits alone: one
+ * cache line of the index. Prefixes of one origin are mostly neighbours and mostly come together, in whatever order the origins
+ * come. The three bits are mixed with the others, so that prefixes that are all the first of such eight spread over all lanes.
  */
 
 function hash4(address: number, length: number, seed: number): number {
   const ordinal = length === 0 ? 0 : address >>> (32 - length);
-  return (finish((ordinal >>> 3) ^ Math.imul(length + seed, 0x9e3779b1)) & ~7) | (ordinal & 7);
+  return finish((ordinal >>> 3) ^ Math.imul(length + seed, 0x9e3779b1)) ^ (ordinal & 7);
 }
 
 function hash6(w0: number, w1: number, w2: number, w3: number, length: number, seed: number): number {
@@ -316,7 +352,7 @@ function hash6(w0: number, w1: number, w2: number, w3: number, length: number, s
   hash = finish(hash ^ w1 ^ (length > 32 && length <= 64 ? low : 0));
   hash = Math.imul(hash ^ w2 ^ (length > 64 && length <= 96 ? low : 0), 0x85ebca6b);
   hash = finish(hash ^ (hash >>> 15) ^ w3 ^ (length > 96 ? low : 0));
-  return (finish(hash ^ Math.imul(length, 0x9e3779b1)) & ~7) | (ordinal & 7);
+  return finish(hash ^ Math.imul(length, 0x9e3779b1)) ^ (ordinal & 7);
 }
 
 /** Spreads every bit over all others, so that both ends of the hash can be used. */
