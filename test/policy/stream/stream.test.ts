@@ -120,6 +120,30 @@ describe('whatever happens to its connection, a node ends with the programs that
       expect(program, `cut after ${cutAfter}`).toEqual(end);
     }
   });
+
+  test('a change that is half told is not mixed with the one that comes meanwhile', async () => {
+    const world = new World({ partBytes: 1 });
+    const reader = new Reader(world, 'node-0');
+    reader.connect();
+    world.start();
+    await reader.drain();
+    let halves = 0;
+    for (const seed of [1, 2, 3, 4, 5]) {
+      world.put(...sample(seed));
+      const first = expected(world.state.values(), 'node-0');
+      const { commits } = reader.receiver;
+      await reader.step();
+      if (reader.receiver.commits > commits) continue;
+      halves++;
+      world.put(...sample(seed + 10));
+      while (reader.receiver.commits === commits) await reader.step();
+      expect(reader.program).toEqual(first);
+      await reader.drain();
+      expect(reader.program).toEqual(expected(world.state.values(), 'node-0'));
+    }
+    expect(halves).toBeGreaterThan(2);
+    await reader.cut();
+  });
 });
 
 /** Some objects of each kind, the same for the same seed. */
