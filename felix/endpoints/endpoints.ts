@@ -1,11 +1,13 @@
 import type { Log } from '#daemon/log.ts';
 import type { AddressKey } from '#datastore/address.ts';
+import { Conntrack } from '#kernel/conntrack/conntrack.ts';
 import { Rtnetlink } from '#kernel/rtnetlink/rtnetlink.ts';
 import { NamespaceError, NetworkNamespace } from '#kernel/sys/namespace.ts';
 import type { Dataplane } from '../endpoint.ts';
 import type { Ipam } from '../ipam/ipam.ts';
+import { Batched } from './batch.ts';
 import { EndpointError } from './error.ts';
-import { FlowRemoval } from './flows.ts';
+import { removeFlows } from './flows.ts';
 import { type Endpoint, type EndpointRequest, hostInterfaceOf, macOf, podOf } from './model.ts';
 import { uplinkMtu } from './mtu.ts';
 import { KeyedQueue } from './queue.ts';
@@ -30,7 +32,9 @@ export interface EndpointParts {
 export class Endpoints {
   readonly #parts: EndpointParts;
   readonly #queue = new KeyedQueue();
-  readonly #flows: FlowRemoval;
+  readonly #conntrack: Conntrack;
+  readonly #pairsToRemove: Batched<string, void>;
+  readonly #flowsToRemove: Batched<AddressKey, number>;
   /** By the node's end of the pair, which owns the addresses. */
   readonly #byOwner = new Map<string, Endpoint>();
   /** Of each pod the owners of its endpoints, the latest last: for a moment an old sandbox is there beside the new one. */
@@ -38,7 +42,9 @@ export class Endpoints {
 
   constructor(parts: EndpointParts) {
     this.#parts = parts;
-    this.#flows = new FlowRemoval(parts.wires.namespace);
+    this.#conntrack = Conntrack.open(parts.wires.namespace);
+    this.#pairsToRemove = new Batched((names) => parts.wires.removeAll(names));
+    this.#flowsToRemove = new Batched((addresses) => removeFlows(this.#conntrack, addresses));
   }
 
   get all(): ReadonlyMap<string, Endpoint> {
@@ -57,7 +63,7 @@ export class Endpoints {
   /** Waits for what is under way, and lets go of the kernel. Endpoints stay. */
   async close(): Promise<void> {
     await this.#queue.idle();
-    this.#flows.close();
+    this.#conntrack.close();
   }
 
   /**
@@ -212,12 +218,12 @@ export class Endpoints {
   }
 
   async #remove(owner: string): Promise<void> {
-    const { ipam, records, wires, log } = this.#parts;
+    const { ipam, records, log } = this.#parts;
     const known = this.#byOwner.get(owner);
     if (known !== undefined) this.#drop(known);
     const settled = known === undefined ? undefined : this.#settled();
     // Also what nobody knows of any more: the name follows from that of the container.
-    wires.remove(owner);
+    await this.#pairsToRemove.ask(owner);
     const addresses = known?.addresses ?? ipam.allocator.allocations.get(owner) ?? [];
     await Promise.all([settled, this.#removeFlows(addresses)]);
     records.remove(owner);
@@ -243,7 +249,7 @@ export class Endpoints {
   async #removeFlows(addresses: readonly AddressKey[]): Promise<void> {
     if (addresses.length === 0) return;
     try {
-      await this.#flows.remove(addresses);
+      await this.#flowsToRemove.ask(...addresses);
     } catch (error) {
       this.#parts.log.warn(
         { error: String(error) },

@@ -1,3 +1,4 @@
+import { randomInt } from 'node:crypto';
 import { familyOf, formatAddress } from '#datastore/address.ts';
 import { NetlinkError } from '#kernel/netlink/error.ts';
 import type { Link } from '#kernel/rtnetlink/link.ts';
@@ -10,6 +11,9 @@ import { differingSysctls, type Families, hasIpv6, hostSysctls, podSysctls, setS
 
 /** Who sets the routes of pods (`ip route show proto 110`). */
 export const ROUTE_PROTOCOL = 110;
+
+/** Device groups that interfaces are put into to be removed together. */
+const REMOVAL_GROUPS = 0x6d670000;
 
 /** `boot` of /etc/iproute2/rt_protos: what sets the routes of a pod when it starts. */
 const POD_ROUTE_PROTOCOL = 3;
@@ -101,13 +105,25 @@ export class Wires {
 
   /** Removes a pair with all that hangs on it. Returns whether it was there. @throws NetlinkError */
   remove(hostInterface: string): boolean {
-    try {
-      this.rtnetlink.links.delete(hostInterface);
-      return true;
-    } catch (error) {
-      if (error instanceof NetlinkError && error.code === 'ENODEV') return false;
-      throw error;
+    return unlessGone(() => this.rtnetlink.links.delete(hostInterface));
+  }
+
+  /**
+   * Removes many pairs, of which some may not be there. The kernel takes about as long for all of them as for one.
+   *
+   * @throws NetlinkError
+   */
+  removeAll(hostInterfaces: readonly string[]): void {
+    if (hostInterfaces.length === 1) {
+      this.remove(hostInterfaces[0]!);
+      return;
     }
+    const { links } = this.rtnetlink;
+    // A group of its own each time: should we be killed before its end, nothing else is removed with what is left in it.
+    const group = REMOVAL_GROUPS + randomInt(0x10000);
+    let found = false;
+    for (const name of new Set(hostInterfaces)) found = unlessGone(() => links.set(name, { group })) || found;
+    if (found) unlessGone(() => links.deleteGroup(group));
   }
 
   /** Reads what the node has. */
@@ -151,6 +167,8 @@ export class Wires {
       );
     if (link.mtu !== mtu)
       fix(`found MTU ${link.mtu}, expected ${mtu}`, () => rtnetlink.links.set(link.index, { mtu }));
+    if (link.group >>> 16 === REMOVAL_GROUPS >>> 16)
+      fix(`found it in group ${link.group}`, () => rtnetlink.links.set(link.index, { group: 0 }));
     if (link.master !== undefined)
       fix(`found it to be a port of link ${link.master}`, () =>
         rtnetlink.links.set(link.index, { master: 0 }),
@@ -230,6 +248,17 @@ export function familiesOf(endpoint: Endpoint): Families {
 /** What `ip link` shows of the node's end: whose it is. */
 export function aliasOf(endpoint: Endpoint): string {
   return podOf(endpoint).slice(0, 255);
+}
+
+/** Whether there was an interface to do it to. */
+function unlessGone(work: () => void): boolean {
+  try {
+    work();
+    return true;
+  } catch (error) {
+    if (error instanceof NetlinkError && error.code === 'ENODEV') return false;
+    throw error;
+  }
 }
 
 function gatewayAddress(link: number) {
