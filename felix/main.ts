@@ -10,13 +10,19 @@ import { ConfigError } from '#daemon/problem.ts';
 import { readVersion } from '#daemon/version.ts';
 import { connect } from '#proto/client.ts';
 import { felixService } from '#proto/felix.ts';
+import { ipamService } from '#proto/ipam.ts';
 import { policyService } from '#proto/policy.ts';
 import { RpcServer } from '#proto/server.ts';
 import { clientTls, readTls } from '#proto/tls.ts';
+import { listenForCni } from './cni/listen.ts';
+import type { CniServer } from './cni/server.ts';
 import { ConfigFileError, readConfig } from './config/load.ts';
 import type { FelixConfig } from './config/model.ts';
 import { NftablesDataplane } from './dataplane/dataplane.ts';
+import { PodNetwork } from './endpoints/pod-network.ts';
 import { felixHandlers } from './handlers.ts';
+import { prepareHost } from './host/prepare.ts';
+import { ipamHandlers } from './ipam-handlers.ts';
 import { PolicyReceiver, type PolicySource } from './policy/receiver.ts';
 
 export interface RunOptions {
@@ -52,6 +58,8 @@ export async function runFelix({ config: file, signal }: RunOptions): Promise<vo
   const config = readConfig(file, surroundings);
   const log = openLog('felix', config.log.level);
   const dataplane = openDataplane(config, log);
+  // Before the first policies come: what is in the kernel for these pods is not to be taken for a leftover.
+  const pods = openPods(config, dataplane, log);
   const receiver = new PolicyReceiver({
     source: policySource(config),
     node: config.node,
@@ -73,10 +81,13 @@ export async function runFelix({ config: file, signal }: RunOptions): Promise<vo
       receiver,
     }),
   );
+  server.add(ipamService, ipamHandlers(pods));
+  let cni: CniServer | undefined;
   const reload = (): void => reloadConfig(file, surroundings, config, log);
   process.on('SIGHUP', reload);
   try {
     await listen(server, config.api.socket);
+    cni = await serveCni(config, pods, log);
     log.info(
       { node: config.node, socket: config.api.socket, policy: config.policy.address },
       'node agent started',
@@ -85,6 +96,8 @@ export async function runFelix({ config: file, signal }: RunOptions): Promise<vo
     log.info('node agent stops; the ruleset stays');
   } finally {
     process.off('SIGHUP', reload);
+    await cni?.stop();
+    await pods?.close();
     dataplane.close();
     await server.stop();
   }
@@ -97,6 +110,36 @@ function openDataplane(config: FelixConfig, log: DaemonLog): NftablesDataplane {
     return dataplane;
   } catch (error) {
     throw new StartError('nf_tables', error);
+  }
+}
+
+function openPods(
+  { pods }: FelixConfig,
+  dataplane: NftablesDataplane,
+  log: DaemonLog,
+): PodNetwork | undefined {
+  if (pods === undefined) return undefined;
+  try {
+    prepareHost(pods, log);
+    const network = PodNetwork.open({ settings: pods, dataplane, log });
+    log.info(network.taken, 'pods of this node taken over');
+    return network;
+  } catch (error) {
+    dataplane.close();
+    throw new StartError('pods', error);
+  }
+}
+
+async function serveCni(
+  { pods: settings }: FelixConfig,
+  pods: PodNetwork | undefined,
+  log: DaemonLog,
+): Promise<CniServer | undefined> {
+  if (settings === undefined || pods === undefined) return undefined;
+  try {
+    return await listenForCni(settings.cniSocket, pods, log);
+  } catch (error) {
+    throw new StartError('CNI socket', error);
   }
 }
 
@@ -133,7 +176,7 @@ function reloadConfig(
   try {
     const config = readConfig(file, surroundings);
     log.level = config.log.level;
-    const parts = (['node', 'policy', 'api', 'dataplane'] as const).filter(
+    const parts = (['node', 'policy', 'api', 'dataplane', 'pods'] as const).filter(
       (part) => !isDeepStrictEqual(config[part], running[part]),
     );
     if (parts.length > 0) log.warn({ parts }, 'configuration read; these parts change with a restart only');

@@ -63,7 +63,7 @@ export const cPrograms = [
  */
 
 /** @type {readonly GeneratedFile[]} */
-export const generatedFiles = ['bgp', 'policy', 'felix'].map((name) => ({
+export const generatedFiles = ['bgp', 'policy', 'felix', 'ipam'].map((name) => ({
   output: `proto/generated/${name}.js`,
   sources: [`proto/${name}.proto`, 'proto/generate.mjs', 'package-lock.json'],
   command: ['node', 'proto/generate.mjs', name],

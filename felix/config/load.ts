@@ -5,12 +5,29 @@
 import { readFileSync } from 'node:fs';
 import { z } from 'zod';
 import { ConfigDocument } from '#daemon/document.ts';
-import { leaf, mapping, oneOf, text } from '#daemon/leaves.ts';
+import { integer, leaf, mapping, oneOf, seconds, text } from '#daemon/leaves.ts';
 import { ConfigError } from '#daemon/problem.ts';
-import { type AddressPrefix, parseAddress, parsePrefix } from '#datastore/address.ts';
+import {
+  type AddressPrefix,
+  type AddressRange,
+  contains,
+  familyOf,
+  formatPrefix,
+  parseAddress,
+  parsePrefix,
+  rangeOf,
+} from '#datastore/address.ts';
 import { PROTOCOLS } from '#proto/ports.ts';
+import { DEFAULT_CNI_SOCKET } from '../cni/listen.ts';
 import { type DataplaneSettings, DEFAULT_FAILSAFE, type ProtocolPort } from '../dataplane/settings.ts';
-import { DEFAULT_FELIX_SOCKET, DEFAULT_POLICY_ADDRESS, type FelixConfig } from './model.ts';
+import {
+  DEFAULT_FELIX_SOCKET,
+  DEFAULT_POLICY_ADDRESS,
+  DEFAULT_POLICY_WAIT,
+  DEFAULT_STATE_FOLDER,
+  type FelixConfig,
+  type PodSettings,
+} from './model.ts';
 
 /** Thrown when the file can not be read. */
 export class ConfigFileError extends Error {
@@ -56,6 +73,7 @@ export function loadConfig(source: string, file: string, surroundings: Surroundi
   const policy = read('policy', SECTIONS.policy);
   const api = read('api', SECTIONS.api);
   const dataplane = read('dataplane', SECTIONS.dataplane);
+  const pods = read('pods', SECTIONS.pods);
   const log = read('log', SECTIONS.log);
   if (node === undefined && document.problems.length === 0) {
     document.add(['node'], 'the name of the Node object, here or in NODE_NAME', 'nothing');
@@ -65,12 +83,14 @@ export function loadConfig(source: string, file: string, surroundings: Surroundi
   if (!address.startsWith('unix:') && tls === undefined && document.problems.length === 0) {
     document.add(['policy', 'tls'], 'ca, certificate and key: TCP is only with mutual TLS', 'nothing');
   }
+  if (pods !== undefined && document.problems.length === 0) checkCidrs(document, pods.cidrs);
   if (document.problems.length > 0) throw new ConfigError(file, document.problems);
   return {
     node: node!,
     policy: { address, tls },
     api: { socket: api?.socket ?? DEFAULT_FELIX_SOCKET },
     dataplane: dataplaneSettings(dataplane ?? {}),
+    pods: pods && podSettings(pods),
     log: { level: log?.level ?? 'info' },
   };
 }
@@ -92,6 +112,50 @@ function dataplaneSettings(section: DataplaneSection): DataplaneSettings {
       natOutgoing.length === 0 ? [] : [...pools.map(({ cidr }) => cidr), ...(section.natExcluded ?? [])],
   };
 }
+
+type PodSection = z.output<typeof podSection>;
+
+function podSettings(section: PodSection): PodSettings {
+  return {
+    podCidrs: section.cidrs,
+    reserved: section.reserved ?? [],
+    mtu: section.mtu,
+    stateFolder: section.stateFolder ?? DEFAULT_STATE_FOLDER,
+    policyWait: (section.policyWait ?? DEFAULT_POLICY_WAIT) * 1000,
+    cniSocket: section.cniSocket ?? DEFAULT_CNI_SOCKET,
+  };
+}
+
+function checkCidrs(document: ConfigDocument, cidrs: readonly AddressPrefix[]): void {
+  if (cidrs.length === 0)
+    document.add(['pods', 'cidrs'], 'at least one pod CIDR of this node', 'an empty list');
+  for (const [i, cidr] of cidrs.entries()) {
+    const other = cidrs.slice(0, i).find((each) => overlap(each, cidr));
+    if (other !== undefined)
+      document.add(['pods', 'cidrs', i], `a CIDR apart from ${formatPrefix(other)}`, formatPrefix(cidr));
+  }
+}
+
+function overlap(a: AddressPrefix, b: AddressPrefix): boolean {
+  return contains(rangeOf(a), b.address) || contains(rangeOf(b), a.address);
+}
+
+/** `10.1.0.7`, or `10.1.0.1-10.1.0.9`, or a CIDR. */
+const addressRange = leaf(
+  'an address, a CIDR, or two addresses such as 10.1.0.1-10.1.0.9',
+  (value): AddressRange | undefined => {
+    if (typeof value !== 'string') return undefined;
+    if (value.includes('/')) {
+      const read = parsePrefix(value);
+      return read && rangeOf(read);
+    }
+    const [from = '', to = from, ...more] = value.split('-').map((part) => part.trim());
+    const first = parseAddress(from);
+    const last = parseAddress(to);
+    if (first === undefined || last === undefined || more.length > 0) return undefined;
+    return familyOf(first) === familyOf(last) && first <= last ? { first, last } : undefined;
+  },
+);
 
 const prefix = leaf('a CIDR without host bits, such as 10.244.0.0/16', (value): AddressPrefix | undefined => {
   if (typeof value !== 'string') return undefined;
@@ -121,6 +185,15 @@ const dataplaneSection = mapping({
   natExcluded: z.array(prefix).optional(),
 });
 
+const podSection = mapping({
+  cidrs: z.array(prefix),
+  reserved: z.array(addressRange).optional(),
+  mtu: integer(576, 65535, 'bytes').optional(),
+  stateFolder: path.optional(),
+  policyWait: seconds(1, 80).optional(),
+  cniSocket: text('the path of a socket, of up to 107 bytes', 107).optional(),
+});
+
 function asBoolean(value: unknown): boolean | undefined {
   return typeof value === 'boolean' ? value : undefined;
 }
@@ -135,5 +208,6 @@ const SECTIONS = {
   }),
   api: mapping({ socket: text('the path of a socket, of up to 107 bytes', 107).optional() }),
   dataplane: dataplaneSection,
+  pods: podSection,
   log: mapping({ level: oneOf('error', 'warn', 'info', 'debug').optional() }),
 } as const;

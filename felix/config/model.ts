@@ -1,6 +1,7 @@
 import type { LogLevel } from '#daemon/log.ts';
 import type { TlsFiles } from '#proto/tls.ts';
 import type { DataplaneSettings } from '../dataplane/settings.ts';
+import type { EndpointSettings } from '../endpoints/settings.ts';
 
 export interface FelixConfig {
   /** Name of the Node object. */
@@ -13,8 +14,19 @@ export interface FelixConfig {
   };
   readonly api: { readonly socket: string };
   readonly dataplane: DataplaneSettings;
+  /** Undefined where pods are wired by something else. */
+  readonly pods: PodSettings | undefined;
   readonly log: { readonly level: LogLevel };
 }
 
+/** How pods of the node are wired, and by whom that is asked for. */
+export interface PodSettings extends EndpointSettings {
+  /** Where the CNI plugin finds the agent. */
+  readonly cniSocket: string;
+}
+
+export const DEFAULT_STATE_FOLDER = '/var/lib/margay/felix';
+/** Long enough for a policy engine that restarts; shorter than the 90 s that the plugin waits. */
+export const DEFAULT_POLICY_WAIT = 30;
 export const DEFAULT_FELIX_SOCKET = '/run/margay/felix.sock';
 export const DEFAULT_POLICY_ADDRESS = 'unix:/run/margay/policy.sock';

@@ -101,6 +101,13 @@ export class PodNetwork {
     return [...fixes, ...this.#wires.podFixes(endpoint, pod, inside)].map((fix) => fix.what);
   }
 
+  /** Whether nothing is left of an endpoint's pod: neither interface nor namespace. */
+  isGone(endpoint: Endpoint): boolean {
+    if (this.#wires.rtnetlink.links.get(endpoint.hostInterface) !== undefined) return false;
+    using pod = openPodNamespace(endpoint);
+    return pod === undefined;
+  }
+
   /** Removes what a network has besides these. @throws NetlinkError StateError */
   async keepOnly(
     network: string,

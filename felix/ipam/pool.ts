@@ -32,6 +32,8 @@ export class Pool {
   readonly text: string;
   readonly family: Family;
   readonly range: AddressRange;
+  /** Ranges that touch it from which only what is asked for by name is given. */
+  readonly reserved: readonly AddressRange[];
   readonly #skipped: readonly AddressRange[];
   readonly #unusable: readonly AddressKey[];
   readonly #used = new Set<AddressKey>();
@@ -44,9 +46,13 @@ export class Pool {
     this.text = formatPrefix(prefix);
     this.family = familyOf(prefix.address);
     this.range = rangeOf(prefix);
+    this.reserved = reserved.filter(
+      ({ first, last }) =>
+        familyOf(first) === this.family && first <= this.range.last && last >= this.range.first,
+    );
     this.#unusable = unusable(prefix, this.range);
     const single = this.#unusable.map((address) => ({ first: address, last: address }));
-    this.#skipped = merge([...reserved.filter((range) => familyOf(range.first) === this.family), ...single]);
+    this.#skipped = merge([...this.reserved, ...single]);
     if (state?.cursor !== undefined && contains(this.range, state.cursor)) this.#cursor = state.cursor;
     for (const address of state?.recent ?? []) if (contains(this.range, address)) this.#recent.add(address);
   }

@@ -3,8 +3,8 @@
  * dataplane is a stand-in without policies. It prints a line when pods can come.
  */
 import { join } from 'node:path';
-import { parsePrefix } from '#datastore/address.ts';
 import { openLog } from '#daemon/log.ts';
+import { parsePrefix } from '#datastore/address.ts';
 import { listenForCni } from '#felix/cni/listen.ts';
 import { PodNetwork } from '#felix/endpoints/pod-network.ts';
 
@@ -23,4 +23,6 @@ const network = PodNetwork.open({
 });
 await listenForCni(join(folder, 'cni.sock'), network, log);
 process.stdout.write(`${JSON.stringify({ ready: performance.now(), ...network.taken })}\n`);
-process.on('SIGUSR2', () => process.stdout.write(`${JSON.stringify({ repaired: network.repair.repaired })}\n`));
+process.on('SIGUSR2', () =>
+  process.stdout.write(`${JSON.stringify({ repaired: network.repair.repaired })}\n`),
+);
