@@ -4,7 +4,8 @@
 import { spawn } from 'node:child_process';
 import { readdirSync, readFileSync, readlinkSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import { CommandError, runCommandSync, toolEnvironment } from './command.ts';
+import { removeNamespace } from '#kernel/sys/named-namespace.ts';
+import { toolEnvironment } from './command.ts';
 
 /** Where `ip netns` keeps its namespaces (ip-netns(8)). */
 export const NETNS_FOLDER = '/run/netns';
@@ -12,29 +13,33 @@ export const NETNS_FOLDER = '/run/netns';
 /** Kills what runs in the namespace, this process excepted, and removes it. One that is gone already is no error. */
 export function removeNetns(name: string): void {
   killAllIn(name);
-  try {
-    runCommandSync('ip', ['netns', 'delete', name]);
-  } catch (error) {
-    if (error instanceof CommandError && /No such file or directory/.test(error.stderr)) return;
-    throw error;
+  removeNamespace(name);
+}
+
+/**
+ * Kills what runs in the namespaces whose names start so, this process excepted, and removes them.
+ *
+ * @returns their names
+ */
+export function removeNamespaces(front: string): string[] {
+  const names = entriesOf(NETNS_FOLDER).filter((name) => name.startsWith(front));
+  const isInside = (pid: number): boolean => inside.has(namespaceOfProcess(pid) ?? '');
+  const inside = new Set(names.map(linkOf));
+  // Again until none is left: a process may have forked between the listing and the kill.
+  for (let round = 0; round < 100; round++) {
+    const pids = processNumbers().filter((pid) => pid !== process.pid && isInside(pid));
+    if (pids.length === 0) break;
+    for (const pid of pids) kill(pid);
   }
+  for (const name of names) removeNamespace(name);
+  return names;
 }
 
 /** Numbers of the processes whose main thread is in the namespace. */
 export function processesIn(name: string): number[] {
-  const inode = statSync(join(NETNS_FOLDER, name), { throwIfNoEntry: false })?.ino;
-  if (inode === undefined) return [];
-  const wanted = `net:[${inode}]`;
-  return entriesOf('/proc')
-    .filter((entry) => /^\d+$/.test(entry))
-    .filter((pid) => {
-      try {
-        return readlinkSync(`/proc/${pid}/ns/net`) === wanted;
-      } catch {
-        return false; // It ended since the folder was read.
-      }
-    })
-    .map(Number);
+  const wanted = linkOf(name);
+  if (wanted === undefined) return [];
+  return processNumbers().filter((pid) => namespaceOfProcess(pid) === wanted);
 }
 
 /** Start time of a process in clock ticks since boot; undefined when there is no such process or it is a zombie. */
@@ -67,8 +72,9 @@ export interface Estate {
  * closes this process's end when it ends in any way, Ctrl-C, SIGTERM and SIGKILL included.
  *
  * @param title what it is called in a list of processes
+ * @returns a way to end it: nothing is left to remove
  */
-export function startReaper(title: string, estate: Estate): void {
+export function startReaper(title: string, estate: Estate): () => void {
   const args = ['-c', REAPER, title, estate.namespaces, estate.files, ...(estate.last ?? [])];
   const reaper = spawn('/bin/sh', args, {
     // Its own session: Ctrl-C in the terminal does not reach it.
@@ -80,6 +86,7 @@ export function startReaper(title: string, estate: Estate): void {
   reaper.unref();
   // The pipe must stay open as long as this process lives, and must not keep it alive.
   (reaper.stdin as unknown as { unref(): void }).unref();
+  return () => void reaper.kill('SIGKILL');
 }
 
 /** Names in a folder; none if there is no such folder. */
@@ -97,14 +104,36 @@ function killAllIn(name: string): void {
   for (let round = 0; round < 100; round++) {
     const pids = processesIn(name).filter((pid) => pid !== process.pid);
     if (pids.length === 0) return;
-    for (const pid of pids) {
-      try {
-        process.kill(pid, 'SIGKILL');
-      } catch (error) {
-        if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
-      }
-    }
+    for (const pid of pids) kill(pid);
   }
+}
+
+function kill(pid: number): void {
+  try {
+    process.kill(pid, 'SIGKILL');
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
+  }
+}
+
+/** What /proc shows for processes in the namespace; undefined if there is none of this name. */
+function linkOf(name: string): string | undefined {
+  const inode = statSync(join(NETNS_FOLDER, name), { throwIfNoEntry: false })?.ino;
+  return inode === undefined ? undefined : `net:[${inode}]`;
+}
+
+function namespaceOfProcess(pid: number): string | undefined {
+  try {
+    return readlinkSync(`/proc/${pid}/ns/net`);
+  } catch {
+    return undefined; // It ended since the folder was read.
+  }
+}
+
+function processNumbers(): number[] {
+  return entriesOf('/proc')
+    .filter((entry) => /^\d+$/.test(entry))
+    .map(Number);
 }
 
 const REAPER = `

@@ -1,0 +1,143 @@
+/**
+ * A lab while it runs: makes the machines, starts the daemons, keeps them running, and in the end takes all of it away.
+ */
+
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { stringify } from 'yaml';
+import { clusterObjects } from './application.ts';
+import { Claim } from './claim.ts';
+import { Daemon } from './daemon.ts';
+import { Datastore } from './datastore.ts';
+import { Kubelet } from './kubelet.ts';
+import { bgpConfig, type DaemonName, nodeFiles } from './node-config.ts';
+import { PlainNetwork } from './plain-network.ts';
+import type { Margay } from './program.ts';
+import { datastoreOf, type LabState, writeState } from './state.ts';
+import { type LabOptions, type NodePlace, planLab, type Topology } from './topology.ts';
+import { Tor } from './tor/tor.ts';
+import { makeNode, makeTor } from './world.ts';
+
+/** What happens while a lab starts and runs, for whoever shows it. */
+export type LabEvent =
+  | { readonly kind: 'swept'; readonly namespaces: readonly string[] }
+  | { readonly kind: 'machines'; readonly done: number; readonly of: number }
+  | { readonly kind: 'pod problem'; readonly text: string };
+
+export interface LabSurroundings {
+  readonly margay: Margay;
+  readonly onEvent: (event: LabEvent) => void;
+}
+
+/** Daemons that a node has, in the order of starting. */
+export const NODE_DAEMONS: readonly DaemonName[] = ['bgp'];
+
+export class Lab {
+  readonly topology: Topology;
+  readonly folder: string;
+  readonly datastore: Datastore;
+  readonly tor: Tor;
+  readonly #claim: Claim;
+  readonly #surroundings: LabSurroundings;
+  readonly #daemons: { readonly node: string; readonly name: DaemonName; readonly daemon: Daemon }[] = [];
+  readonly #network: PlainNetwork;
+  readonly #kubelet: Kubelet;
+  readonly #startedAt = Date.now();
+  #stopping = false;
+
+  /** @throws LabRunsError when one of this name runs already */
+  static async start(options: LabOptions, surroundings: LabSurroundings): Promise<Lab> {
+    const claim = await Claim.take(options.name);
+    let lab: Lab | undefined;
+    try {
+      if (claim.swept.length > 0) surroundings.onEvent({ kind: 'swept', namespaces: claim.swept });
+      lab = new Lab(planLab(options), claim, surroundings);
+      await lab.#start();
+      return lab;
+    } catch (error) {
+      if (lab === undefined) claim.release();
+      else await lab.stop();
+      throw error;
+    }
+  }
+
+  private constructor(topology: Topology, claim: Claim, surroundings: LabSurroundings) {
+    this.topology = topology;
+    this.folder = claim.folder;
+    this.#claim = claim;
+    this.#surroundings = surroundings;
+    const store = datastoreOf(this.folder);
+    mkdirSync(store, { mode: 0o700 });
+    this.datastore = new Datastore(store);
+    this.#network = new PlainNetwork(topology);
+    this.tor = new Tor(topology, this.folder, surroundings.margay, () => this.#publish());
+    this.#kubelet = new Kubelet(topology, this.datastore, this.#network, (text) =>
+      surroundings.onEvent({ kind: 'pod problem', text }),
+    );
+  }
+
+  /** Takes everything away. Twice is no error. */
+  async stop(): Promise<void> {
+    if (this.#stopping) return;
+    this.#stopping = true;
+    await Promise.all([
+      this.#kubelet.stop(),
+      this.tor.stop(),
+      ...this.#daemons.map(({ daemon }) => daemon.stop()),
+    ]);
+    this.#claim.release();
+  }
+
+  async #start(): Promise<void> {
+    const { topology } = this;
+    for (const object of clusterObjects(topology)) this.datastore.put(object);
+    makeTor(topology);
+    // All cables before the first daemon: FRR misses interfaces that come while it starts.
+    for (const [index, node] of topology.nodes.entries()) {
+      makeNode(topology, node);
+      this.#surroundings.onEvent({ kind: 'machines', done: index + 1, of: topology.nodes.length });
+      // Lets the signal of Ctrl-C and the ends of children through.
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    const torAnswers = this.tor.start();
+    for (const node of topology.nodes) this.#startNode(node);
+    this.#kubelet.start();
+    await torAnswers;
+    this.#publish();
+  }
+
+  #startNode(node: NodePlace): void {
+    const { margay } = this.#surroundings;
+    const files = nodeFiles(this.folder, node.name);
+    mkdirSync(files.folder, { mode: 0o700 });
+    const documents: Partial<Record<DaemonName, object>> = { bgp: bgpConfig(this.topology, node, files) };
+    for (const name of NODE_DAEMONS) {
+      writeFileSync(files.config(name), stringify(documents[name]));
+      const daemon = new Daemon({
+        title: `margay ${name} of ${node.name}`,
+        netns: node.netns,
+        command: margay.command,
+        args: [...margay.args, name, '--config', files.config(name)],
+        env: margay.env,
+        log: files.log(name),
+        onChange: () => this.#publish(),
+      });
+      this.#daemons.push({ node: node.name, name, daemon });
+      daemon.start();
+    }
+  }
+
+  #publish(): void {
+    if (this.#stopping) return;
+    const state: LabState = {
+      topology: this.topology,
+      pid: process.pid,
+      startedAt: this.#startedAt,
+      podNetwork: this.#network.title,
+      daemons: [
+        { node: 'tor', daemon: 'tor', ...this.tor.status },
+        ...this.#daemons.map(({ node, name, daemon }) => ({ node, daemon: name, ...daemon.status })),
+      ],
+    };
+    writeState(this.folder, state);
+  }
+}

@@ -1,0 +1,116 @@
+/**
+ * The configuration of each daemon of a node, and of the router where that is Margay's speaker.
+ */
+
+import { join } from 'node:path';
+import type { PeerDescription } from './peers/description.ts';
+import type { NodePlace, Topology } from './topology.ts';
+
+/** The daemons of a node, each by the word that follows `margay`. */
+export type DaemonName = 'bgp' | 'policy' | 'felix';
+
+/** Where the sockets and configuration of one node lie. */
+export interface NodeFiles {
+  readonly folder: string;
+  readonly config: (daemon: DaemonName) => string;
+  readonly socket: (daemon: DaemonName) => string;
+  readonly log: (daemon: DaemonName) => string;
+}
+
+export function nodeFiles(labFolder: string, node: string): NodeFiles {
+  const folder = join(labFolder, node);
+  return {
+    folder,
+    config: (daemon) => join(folder, `${daemon}.yaml`),
+    socket: (daemon) => join(folder, `${daemon}.sock`),
+    log: (daemon) => join(folder, `${daemon}.log`),
+  };
+}
+
+/** The hold time of all sessions, in seconds: the least that RFC 4271 allows, so that a silent peer is found out soon. */
+export const HOLD_TIME = 3;
+
+/** Document of `margay bgp` on a node. */
+export function bgpConfig(topology: Topology, node: NodePlace, files: NodeFiles): object {
+  return {
+    routerId: node.routerId,
+    as: node.asn,
+    originate: node.podCidrs.map((prefix) => ({ prefix })),
+    peers: node.link.map(({ family, tor }) => ({
+      address: tor,
+      remoteAs: topology.tor.asn,
+      description: family === 'ipv4' ? 'tor' : 'tor, IPv6',
+      ttlSecurity: 1,
+      families: {
+        [`${family}-unicast`]: {
+          import: 'routes',
+          export: 'own-prefixes',
+          maxPrefixes: { limit: 1000, restart: 30 },
+        },
+      },
+      timers: { hold: HOLD_TIME, connectRetry: 1, idleHold: 1, idleHoldMax: 2 },
+    })),
+    filters: {
+      routes: {
+        statements: [
+          {
+            match: {
+              prefixes: [
+                ...topology.podNetworks.map(
+                  (prefix) => `${prefix} ${prefix.includes(':') ? 'le 64' : 'le 26'}`,
+                ),
+                ...topology.tor.announces,
+              ],
+            },
+            action: 'accept',
+          },
+        ],
+        otherwise: 'reject',
+      },
+    },
+    api: { socket: files.socket('bgp') },
+    log: { level: 'info' },
+  };
+}
+
+/** Document of `margay bgp` as the router at the top. */
+export function torConfig(topology: Topology, files: NodeFiles): object {
+  const { tor, nodes } = topology;
+  return {
+    routerId: tor.routerId,
+    as: tor.asn,
+    originate: tor.announces.map((prefix) => ({ prefix })),
+    peers: nodes.flatMap((node) =>
+      node.link.map(({ family, node: address }) => ({
+        address,
+        remoteAs: node.asn,
+        description: node.name,
+        ttlSecurity: 1,
+        families: { [`${family}-unicast`]: { import: 'accept', export: 'accept' } },
+        timers: { hold: HOLD_TIME, connectRetry: 1, idleHold: 1, idleHoldMax: 2 },
+      })),
+    ),
+    api: { socket: files.socket('bgp') },
+    log: { level: 'info' },
+  };
+}
+
+/** The router at the top as one of the other daemons is told of it. */
+export function torDescription({ tor, nodes }: Topology): PeerDescription {
+  return {
+    asn: tor.asn,
+    routerId: tor.routerId,
+    announce: tor.announces.map((prefix) => ({ prefix })),
+    ...(tor.kind === 'gobgpd' ? {} : { installRoutes: true }),
+    neighbours: nodes.flatMap((node) =>
+      node.link.map(({ node: address, family }) => ({
+        address,
+        asn: node.asn,
+        families: [family],
+        holdTime: HOLD_TIME,
+        // Sends with TTL 255, which the nodes ask for.
+        ttlSecurity: 1,
+      })),
+    ),
+  };
+}
