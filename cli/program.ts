@@ -2,6 +2,7 @@ import { Command, CommanderError, InvalidArgumentError, Option } from 'commander
 import { RpcError } from '#proto/error.ts';
 import { bgpCommand } from './bgp.ts';
 import { felixCommand } from './felix.ts';
+import { labCommand } from './lab.ts';
 import type { Format, Terminal } from './output.ts';
 import { paint } from './output.ts';
 import { policyCommand } from './policy.ts';
@@ -50,6 +51,7 @@ export async function run(argv: readonly string[], context: Context): Promise<nu
   program.addCommand(bgpCommand(context));
   program.addCommand(policyCommand(context));
   program.addCommand(felixCommand(context));
+  program.addCommand(labCommand(context));
   prepare(program, context);
   try {
     await program.parseAsync([...argv], { from: 'user' });
@@ -75,6 +77,14 @@ export function wholeNumber(least: number, most: number): (text: string) => numb
   };
 }
 
+/** Reads a text of a certain form. */
+export function textMatching(form: RegExp, expected: string): (text: string) => string {
+  return (text) => {
+    if (form.test(text)) return text;
+    throw new InvalidArgumentError(`Expected ${expected}.`);
+  };
+}
+
 /** commander's defaults for every command below: no process.exit, our streams. */
 function prepare(command: Command, context: Context): void {
   command.exitOverride();
@@ -96,7 +106,7 @@ function report(error: unknown, context: Context): number {
   const say = (text: string): void =>
     context.error.write(`${paint(context.error, 'red', 'error:')} ${text}\n`);
   if (error instanceof CliError) {
-    for (const line of error.message.split('\n')) say(line);
+    for (const line of error.message.split('\n').filter(Boolean)) say(line);
     return error.exit;
   }
   if (error instanceof RpcError) {

@@ -9,7 +9,7 @@ import { Claim } from './claim.ts';
 import { Daemon } from './daemon.ts';
 import { Datastore } from './datastore.ts';
 import { Kubelet } from './kubelet.ts';
-import { bgpConfig, type DaemonName, nodeFiles } from './node-config.ts';
+import { bgpConfig, type DaemonName, nodeFiles, policyConfig } from './node-config.ts';
 import { PlainNetwork } from './plain-network.ts';
 import type { Margay } from './program.ts';
 import { datastoreOf, type LabState, writeState } from './state.ts';
@@ -29,7 +29,7 @@ export interface LabSurroundings {
 }
 
 /** Daemons that a node has, in the order of starting. */
-export const NODE_DAEMONS: readonly DaemonName[] = ['bgp'];
+export const NODE_DAEMONS: readonly DaemonName[] = ['policy', 'bgp'];
 
 export class Lab {
   readonly topology: Topology;
@@ -75,6 +75,16 @@ export class Lab {
     );
   }
 
+  /** How pods are connected, for people. */
+  get podNetwork(): string {
+    return this.#network.title;
+  }
+
+  /** Whether policies reach the kernel. */
+  get enforcesPolicies(): boolean {
+    return NODE_DAEMONS.includes('felix');
+  }
+
   /** Takes everything away. Twice is no error. */
   async stop(): Promise<void> {
     if (this.#stopping) return;
@@ -109,7 +119,10 @@ export class Lab {
     const { margay } = this.#surroundings;
     const files = nodeFiles(this.folder, node.name);
     mkdirSync(files.folder, { mode: 0o700 });
-    const documents: Partial<Record<DaemonName, object>> = { bgp: bgpConfig(this.topology, node, files) };
+    const documents: Partial<Record<DaemonName, object>> = {
+      bgp: bgpConfig(this.topology, node, files),
+      policy: policyConfig(this.datastore.folder, files),
+    };
     for (const name of NODE_DAEMONS) {
       writeFileSync(files.config(name), stringify(documents[name]));
       const daemon = new Daemon({

@@ -73,6 +73,15 @@ export function bgpConfig(topology: Topology, node: NodePlace, files: NodeFiles)
   };
 }
 
+/** Document of `margay policy` on a node. */
+export function policyConfig(datastore: string, files: NodeFiles): object {
+  return {
+    datastore: { directory: datastore },
+    api: { socket: files.socket('policy') },
+    log: { level: 'info' },
+  };
+}
+
 /** Document of `margay bgp` as the router at the top. */
 export function torConfig(topology: Topology, files: NodeFiles): object {
   const { tor, nodes } = topology;

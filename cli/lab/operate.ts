@@ -1,0 +1,116 @@
+/**
+ * What one does to the machines of a running lab.
+ */
+
+import { spawn } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { ownerOf } from '#lab/claim.ts';
+import { toolEnvironment } from '#lab/command.ts';
+import { NETNS_FOLDER, startTime } from '#lab/leftovers.ts';
+import type { LabState, RunningLab } from '#lab/state.ts';
+import { type NodePlace, podNamespace } from '#lab/topology.ts';
+import { waitFor } from '#lab/wait.ts';
+import { isUplinkUp, setUplink } from '#lab/world.ts';
+import { CliError, type Context, EXIT } from '../program.ts';
+import { find } from './find.ts';
+
+export async function labDown({ out }: Context, lab: string | undefined): Promise<void> {
+  const { state } = find(lab);
+  process.kill(state.pid, 'SIGTERM');
+  await waitFor(() => ownerOf(state.topology.name) === undefined, {
+    what: `the end of lab ${state.topology.name}, process ${state.pid}`,
+    timeout: 30_000,
+  });
+  out.write(`lab ${state.topology.name} is gone\n`);
+}
+
+/** Runs a command in a pod, on a node or on the router, with this terminal. Its exit status is ours. */
+export async function execIn(
+  { signal }: Context,
+  lab: string | undefined,
+  place: string,
+  words: readonly string[],
+): Promise<void> {
+  const { state } = find(lab);
+  const netns = namespaceFor(state, place);
+  const [command, ...args] = words.length > 0 ? words : [process.env.SHELL ?? '/bin/sh'];
+  const child = spawn('nsenter', [`--net=${NETNS_FOLDER}/${netns}`, '--', command!, ...args], {
+    stdio: 'inherit',
+    env: toolEnvironment({ MARGAY_LAB_PLACE: place }),
+  });
+  // Ctrl-C is for the command: it has it from the terminal already.
+  const status = await new Promise<number>((resolve, reject) => {
+    child.once('error', reject);
+    child.once('exit', (code, name) => resolve(code ?? (name === 'SIGINT' ? 130 : 128)));
+  });
+  if (status !== 0 && !signal.aborted) throw new CliError('', status);
+}
+
+export function setLink({ out }: Context, lab: string | undefined, direction: string, name: string): void {
+  if (direction !== 'up' && direction !== 'down') {
+    throw new CliError(`margay lab link: found ${direction}, expected up or down`, EXIT.usage);
+  }
+  const node = nodeOf(find(lab), name);
+  const before = isUplinkUp(node);
+  setUplink(node, direction === 'up');
+  const same = before === (direction === 'up') ? ' already' : '';
+  out.write(`link of ${name} is ${direction}${same}\n`);
+}
+
+/** Kills a daemon and waits until the lab has started it again. */
+export async function killDaemon(
+  { out }: Context,
+  lab: string | undefined,
+  node: string,
+  daemon: string,
+): Promise<void> {
+  const { state } = find(lab);
+  const at = state.daemons.filter((candidate) => candidate.node === node);
+  if (at.length === 0) {
+    const nodes = [...new Set(state.daemons.map((candidate) => candidate.node))];
+    throw new CliError(`no node ${node}; there are ${nodes.join(', ')}`);
+  }
+  const found = at.find((candidate) => candidate.daemon === daemon);
+  if (found === undefined) {
+    throw new CliError(
+      `${node} has no ${daemon}; it has ${at.map((candidate) => candidate.daemon).join(', ')}`,
+    );
+  }
+  const { pid, start } = found;
+  if (pid === undefined || startTime(pid) !== start)
+    throw new CliError(`${daemon} of ${node} is down just now`);
+  process.kill(pid, 'SIGKILL');
+  const next = await waitFor(
+    () =>
+      find(lab).state.daemons.find(
+        (candidate) =>
+          candidate.node === node &&
+          candidate.daemon === daemon &&
+          candidate.pid !== undefined &&
+          candidate.pid !== pid,
+      ),
+    { what: `a new ${daemon} on ${node}` },
+  );
+  out.write(`killed ${daemon} of ${node}, process ${pid}; it runs again as process ${next.pid}\n`);
+}
+
+/** The namespace of `tor`, a node, `NAMESPACE/POD`, or `POD` in namespace default. */
+function namespaceFor(state: LabState, place: string): string {
+  const { topology } = state;
+  if (place === 'tor') return topology.tor.netns;
+  const node = topology.nodes.find(({ name }) => name === place);
+  if (node !== undefined) return node.netns;
+  const [namespace, pod] = place.includes('/') ? place.split('/') : ['default', place];
+  const netns = podNamespace(topology.name, namespace!, pod!);
+  if (existsSync(`${NETNS_FOLDER}/${netns}`)) return netns;
+  throw new CliError(
+    `no pod ${namespace}/${pod}, and no node of this name; margay lab status lists what there is`,
+  );
+}
+
+function nodeOf({ state }: RunningLab, name: string): NodePlace {
+  const { nodes } = state.topology;
+  const node = nodes.find((candidate) => candidate.name === name);
+  if (node !== undefined) return node;
+  throw new CliError(`no node ${name}; there are ${nodes.map((candidate) => candidate.name).join(', ')}`);
+}

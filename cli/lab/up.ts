@@ -1,0 +1,148 @@
+/**
+ * `margay lab up`: starts a lab, shows it round, and ends it in good order.
+ */
+
+import { applicationManifests } from '#lab/application.ts';
+import { LabRunsError } from '#lab/claim.ts';
+import { Lab, type LabEvent } from '#lab/lab.ts';
+import type { Family } from '#lab/peers/description.ts';
+import { thisMargay } from '#lab/program.ts';
+import type { TorKind } from '#lab/topology.ts';
+import { firstTor, missingTools } from '#lab/tor/tor.ts';
+import type { UpOptions } from '../lab.ts';
+import { paint } from '../output.ts';
+import { CliError, type Context, EXIT } from '../program.ts';
+import { drawLab } from './picture.ts';
+import { BrokenOffError, type Script } from './script.ts';
+import { runTour } from './tour.ts';
+
+export async function labUp(context: Context, options: UpOptions & { readonly lab: string }): Promise<void> {
+  const { out, error, signal } = context;
+  if (process.getuid?.() !== 0)
+    throw new CliError('margay lab up: it makes network namespaces: run it as root');
+  const families: readonly Family[] = options.dualStack
+    ? ['ipv4', 'ipv6']
+    : options.ipv6
+      ? ['ipv6']
+      : ['ipv4'];
+  const tor = chooseTor(options.tor);
+  const began = performance.now();
+  const lab = await start(context, {
+    margay: thisMargay(),
+    options: { name: options.lab, nodes: options.nodes, families, tor },
+  });
+  // Whoever reads the output may go away, and the lab has to be taken down all the same.
+  let script: Script | undefined;
+  try {
+    out.write(`${drawLab(lab.topology, out.columns ?? 80).join('\n')}\n`);
+    if (options.tour) {
+      script = await runTour(lab, { pods: options.pods, out, signal });
+      sumUp(context, script, performance.now() - began);
+    } else {
+      lab.datastore.apply(applicationManifests(lab.topology, options.pods), 'the example application');
+    }
+    if (!options.once && !signal.aborted) {
+      tellWhatNext(context, options.lab);
+      await aborted(signal);
+    }
+  } catch (thrown) {
+    if (!(thrown instanceof BrokenOffError)) throw thrown;
+  } finally {
+    const start = performance.now();
+    await lab.stop();
+    const seconds = ((performance.now() - start) / 1000).toFixed(1);
+    error.write(`\nThe lab is gone, and nothing of it is left (${seconds} s).\n`);
+  }
+  if (options.once && (script === undefined || script.failures.length > 0)) {
+    throw new CliError(
+      script === undefined
+        ? 'the tour was broken off'
+        : `${script.failures.length} things were not as expected`,
+      EXIT.failed,
+    );
+  }
+}
+
+async function start(
+  { error }: Context,
+  { margay, options }: { margay: ReturnType<typeof thisMargay>; options: Parameters<typeof Lab.start>[0] },
+): Promise<Lab> {
+  const onEvent = (event: LabEvent): void => {
+    switch (event.kind) {
+      case 'swept':
+        error.write(
+          `A lab that was killed had left ${event.namespaces.length} namespaces; they are gone now.\n`,
+        );
+        break;
+      case 'machines':
+        if (event.of > 8 && error.columns !== undefined) {
+          error.write(`\r${event.done} of ${event.of} nodes${event.done === event.of ? '\n' : ''}`);
+        }
+        break;
+      case 'pod problem':
+        error.write(`${paint(error, 'yellow', 'pod:')} ${event.text}\n`);
+    }
+  };
+  try {
+    return await Lab.start(options, { margay, onEvent });
+  } catch (thrown) {
+    if (!(thrown instanceof LabRunsError)) throw thrown;
+    throw new CliError(
+      `${thrown.message}; end it with: margay lab --lab ${thrown.lab} down, or give this one another name with --lab`,
+      EXIT.failed,
+      { cause: thrown },
+    );
+  }
+}
+
+function chooseTor(wanted: TorKind | undefined): TorKind {
+  if (wanted === undefined) return firstTor();
+  const missing = missingTools(wanted);
+  if (missing.length === 0) return wanted;
+  throw new CliError(
+    `--tor ${wanted}: ${missing.join(', ')} not found; npm run setup installs what is missing, or use --tor ${firstTor()}`,
+  );
+}
+
+function sumUp({ out }: Context, script: Script, ms: number): void {
+  const { expectations, failures } = script;
+  const text =
+    failures.length === 0
+      ? paint(out, 'green', `All ${expectations.length} expectations were met`)
+      : paint(out, 'red', `${failures.length} of ${expectations.length} expectations were not met`);
+  out.write(`\n${text}, ${(ms / 1000).toFixed(1)} s from the start to here.\n`);
+  for (const { what, failure } of failures) out.write(`  ✗ ${what}: ${failure}\n`);
+}
+
+function tellWhatNext({ out }: Context, lab: string): void {
+  const margay = lab === 'lab' ? 'npx margay lab' : `npx margay lab --lab ${lab}`;
+  const lines: readonly (readonly [string, string])[] = [
+    [`${margay} reach --watch`, 'who reaches whom, live'],
+    [`${margay} apply -f POLICY.yaml`, 'your own NetworkPolicies'],
+    [`${margay} exec shop/api-1 -- ip route`, 'a command in a pod, on n1 or on tor'],
+    [`${margay} link down n2`, 'pull a cable; link up n2 plugs it in'],
+    [`${margay} kill n1 bgp`, 'kill a daemon, and see that nobody notices'],
+    [`${margay} status`, 'machines, daemons, pods'],
+  ];
+  const wide = Math.max(...lines.map(([command]) => command.length));
+  out.write('\nThe lab stays up until Ctrl-C. From another terminal:\n');
+  for (const [command, what] of lines) {
+    out.write(`  ${paint(out, 'bold', command.padEnd(wide))}  ${paint(out, 'dim', what)}\n`);
+  }
+}
+
+function aborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve();
+    // A timer keeps the process alive whatever else there is.
+    const alive = setInterval(() => {}, 60_000);
+    signal.addEventListener(
+      'abort',
+      () => {
+        clearInterval(alive);
+        resolve();
+      },
+      { once: true },
+    );
+  });
+}

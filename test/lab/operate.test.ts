@@ -1,0 +1,177 @@
+/**
+ * What one does with a running lab from another terminal, and how it ends.
+ */
+
+import { existsSync, readFileSync } from 'node:fs';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { folderOf } from '#lab/claim.ts';
+import { startTime } from '#lab/leftovers.ts';
+import { findLab } from '#lab/state.ts';
+import { waitFor } from '#lab/wait.ts';
+import { LabProcess, margay, namespacesOf, newLabName } from './lab.ts';
+
+const SMALL = ['--tor', 'margay', '--nodes', '2', '--pods', '3', '--no-tour'];
+
+describe('a running lab', () => {
+  let lab: LabProcess;
+
+  beforeAll(async () => {
+    lab = await LabProcess.start(SMALL);
+    await waitFor(async () => (await lab.open()).size === 9, {
+      what: 'three pods and the world reach each other',
+      timeout: 30_000,
+    });
+  }, 90_000);
+
+  afterAll(() => lab[Symbol.asyncDispose]());
+
+  test('tells its machines, daemons and pods', async () => {
+    const status = JSON.parse(await lab.run('status', '-o', 'json'));
+    expect(status).toMatchObject({
+      lab: lab.name,
+      nodes: [
+        { name: 'n1', link: 'up', sessions: 1 },
+        { name: 'n2', link: 'up', sessions: 1 },
+      ],
+      pods: [
+        { name: 'shop/frontend-1', ports: [8080] },
+        { name: 'shop/api-1', ports: [9090] },
+        { name: 'data/database-1', ports: [5432] },
+      ],
+    });
+    const table = await lab.run('status');
+    expect(table).toMatch(/^n1 bgp +\d+ /m);
+    expect(table).toMatch(/^data\/database-1 +n1 +10\.244\.1\.\d+ +TCP 5432$/m);
+  });
+
+  test('runs commands in pods, on nodes and on the router, and hands on how they ended', async () => {
+    expect(await lab.run('exec', 'shop/api-1', '--', 'ip', 'route')).toContain('default via 169.254.1.1');
+    expect(await lab.run('exec', 'n2', '--', 'ip', 'route')).toContain('10.244.1.0/24 via 10.0.2.1');
+    expect(await lab.run('exec', 'tor', '--', 'ip', 'route')).toContain('10.244.1.0/24 via 10.0.1.2');
+    await expect(lab.run('exec', 'n1', '--', 'sh', '-c', 'exit 7')).rejects.toMatchObject({ status: 7 });
+    await expect(lab.run('exec', 'shop/api-9', '--', 'true')).rejects.toThrow(
+      /no pod shop\/api-9.*lab status/,
+    );
+  });
+
+  test('takes pods that are added, and lets go of them', async () => {
+    const said = await lab.run(
+      'add-pod',
+      'visitor',
+      '-n',
+      'shop',
+      '-l',
+      'app=visitor',
+      '--node',
+      'n2',
+      '-p',
+      '81',
+    );
+    expect(said).toMatch(/^pod shop\/visitor runs on n2 with 10\.244\.2\.\d+\n$/);
+    expect([...(await lab.open())]).toContain('data/database-1 shop/visitor');
+    await expect(lab.run('add-pod', 'visitor', '-n', 'shop')).rejects.toThrow('is there already');
+    await expect(lab.run('add-pod', 'x', '--node', 'n9')).rejects.toThrow('expected one of n1, n2');
+    const pod = 'apiVersion: v1\nkind: Pod\nmetadata: { name: visitor, namespace: shop }\n';
+    expect(await margay(['lab', '--lab', lab.name, 'delete', '-f', '-'], { input: pod })).toBe(
+      'Pod shop/visitor: deleted\n',
+    );
+    await waitFor(() => !namespacesOf(lab.name).some((name) => name.endsWith('visitor')), {
+      what: 'the namespace is gone',
+    });
+  });
+
+  test('refuses manifests as a whole, with the place of what is wrong', async () => {
+    const apply = (input: string) => margay(['lab', '--lab', lab.name, 'apply', '-f', '-'], { input });
+    const good = 'apiVersion: v1\nkind: Namespace\nmetadata: { name: extra }\n';
+    await expect(
+      apply(
+        `${good}---\napiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: { name: p }\nspec: { podSelektor: {} }\n`,
+      ),
+    ).rejects.toThrow(/standard input:\d+:\d+ .*NetworkPolicy default\/p.*podSelektor/);
+    await expect(apply('apiVersion: apps/v1\nkind: Deployment\nmetadata: { name: d }\n')).rejects.toThrow(
+      /Deployment of apps\/v1/,
+    );
+    await expect(
+      apply('apiVersion: v1\nkind: Pod\nmetadata: { name: p, namespace: nowhere }\n'),
+    ).rejects.toThrow('there is no namespace nowhere');
+    expect(await apply(good)).toBe('Namespace extra: created\n');
+    expect(await apply(good)).toBe('Namespace extra: unchanged\n');
+  });
+
+  test('starts a killed daemon again, and the routes stay', async () => {
+    const route = () => lab.run('exec', 'n1', '--', 'ip', 'route', 'show', '10.244.2.0/24');
+    expect(await route()).not.toBe('');
+    expect(await lab.run('kill', 'n1', 'bgp')).toMatch(
+      /^killed bgp of n1, process \d+; it runs again as process \d+\n$/,
+    );
+    expect(await route()).not.toBe('');
+    await expect(lab.run('kill', 'n1', 'xyz')).rejects.toThrow('n1 has no xyz; it has');
+    await waitFor(async () => JSON.parse(await lab.run('status', '-o', 'json')).nodes[0].sessions === 1, {
+      what: 'the session is back',
+    });
+  });
+
+  test('cuts a node off and connects it again', async () => {
+    const sees = () => lab.run('exec', 'n1', '--', 'ip', 'route', 'show', '10.244.2.0/24');
+    expect(await lab.run('link', 'down', 'n2')).toBe('link of n2 is down\n');
+    await waitFor(async () => (await sees()) === '', { what: 'the route is gone' });
+    expect(await lab.run('link', 'up', 'n2')).toBe('link of n2 is up\n');
+    await waitFor(async () => (await sees()) !== '', { what: 'the route is back', timeout: 20_000 });
+    await expect(lab.run('link', 'sideways', 'n2')).rejects.toMatchObject({ status: 2 });
+  });
+
+  test('is not there twice', async () => {
+    await expect(margay(['lab', '--lab', lab.name, 'up', ...SMALL])).rejects.toThrow(
+      new RegExp(`lab ${lab.name} runs already, as process ${lab.child.pid}; end it with`),
+    );
+  });
+});
+
+describe('a lab that ends', () => {
+  test('by Ctrl-C leaves nothing', async () => {
+    await using lab = await LabProcess.start(SMALL);
+    const pids = findLab(lab.name).state.daemons.map(({ pid }) => pid!);
+    await lab.end('SIGINT');
+    expect(lab.child.exitCode).toBe(0);
+    expectNothingOf(lab.name, pids);
+  });
+
+  test('by SIGKILL leaves nothing, and its name is free at once', async () => {
+    await using lab = await LabProcess.start(SMALL);
+    const pids = findLab(lab.name).state.daemons.map(({ pid }) => pid!);
+    await lab.end('SIGKILL');
+    await using next = await LabProcess.start(SMALL, lab.name);
+    for (const pid of pids) expect(startTime(pid)).toBeUndefined();
+    expect(await next.run('exec', 'tor', '--', 'true')).toBe('');
+  });
+
+  test('by SIGKILL, and its reaper too, is swept up by the next lab of whatever name', async () => {
+    await using lab = await LabProcess.start(SMALL);
+    const pids = findLab(lab.name).state.daemons.map(({ pid }) => pid!);
+    for (const pid of reapersOf(lab.child.pid!)) process.kill(pid, 'SIGKILL');
+    await lab.end('SIGKILL');
+    await using _next = await LabProcess.start(SMALL);
+    // Another lab of a test that runs beside this one may have been first, and be at it.
+    await waitFor(() => namespacesOf(lab.name).length === 0 && !existsSync(folderOf(lab.name)), {
+      what: 'all of it is gone',
+    });
+    expectNothingOf(lab.name, pids);
+  });
+
+  test('without being there says how to start one', async () => {
+    await expect(margay(['lab', '--lab', newLabName(), 'reach'])).rejects.toMatchObject({ status: 3 });
+  });
+});
+
+function expectNothingOf(lab: string, pids: readonly number[]): void {
+  expect(namespacesOf(lab)).toEqual([]);
+  expect(existsSync(folderOf(lab))).toBe(false);
+  for (const pid of pids) expect(startTime(pid), `process ${pid}`).toBeUndefined();
+}
+
+function reapersOf(parent: number): number[] {
+  const children = readFileSync(`/proc/${parent}/task/${parent}/children`, 'utf8').trim().split(' ');
+  return children
+    .map(Number)
+    .filter((pid) => readFileSync(`/proc/${pid}/cmdline`, 'latin1').includes('margay-lab-reaper'));
+}
