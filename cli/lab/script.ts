@@ -37,6 +37,7 @@ export class Script {
     this.#signal = signal;
     this.indented = {
       write: (text) => out.write(text.replace(/^(?=.)/gm, INDENT)),
+      ready: () => out.ready(),
       columns: out.columns === undefined ? undefined : out.columns - INDENT.length,
       colour: out.colour,
     };

@@ -11,6 +11,7 @@ function page(columns?: number): Terminal & { text: string } {
     text: '',
     columns,
     colour: false,
+    ready: () => Promise.resolve(),
     write(more) {
       this.text += more;
     },
