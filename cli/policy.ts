@@ -1,4 +1,8 @@
 import { Command, Option } from 'commander';
+import { compileCommand } from './policy/compile.ts';
+import { diffCommand } from './policy/diff.ts';
+import { explainCommand } from './policy/explain.ts';
+import { objectsCommand } from './policy/objects.ts';
 import { runCommand } from './policy/run.ts';
 import { statusCommand } from './policy/status.ts';
 import type { Context } from './program.ts';
@@ -23,9 +27,15 @@ export function policyCommand(context: Context): Command {
 Examples:
   margay policy --datastore /etc/margay/objects    run the engine
   margay policy --config /etc/margay/policy.yaml   run it with all settings from a file
-  margay policy status                             what it knows, what is wrong, who listens`,
+  margay policy status                             what it knows, what is wrong, who listens
+  margay policy explain shop/web shop/db TCP/5432  may it connect, and which rule says so
+  margay policy diff -f policies/                  which connections a change would open or close`,
     );
   runCommand(policy, context);
   statusCommand(policy, context);
+  explainCommand(policy, context);
+  diffCommand(policy, context);
+  compileCommand(policy, context);
+  objectsCommand(policy, context);
   return policy;
 }

@@ -62,10 +62,11 @@ export async function run(argv: readonly string[], context: Context): Promise<nu
 }
 
 /** The option that every command with an answer has. */
-export function outputOption(): Option {
-  return new Option('-o, --output <format>', 'how to print the answer')
-    .choices(['table', 'json', 'yaml'])
-    .default('table' satisfies Format);
+export function outputOption(
+  usual: Format = 'table',
+  choices: readonly Format[] = ['table', 'json', 'yaml'],
+): Option {
+  return new Option('-o, --output <format>', 'how to print the answer').choices(choices).default(usual);
 }
 
 /** Reads a whole number from `least` to `most`. */
@@ -106,6 +107,7 @@ function report(error: unknown, context: Context): number {
   const say = (text: string): void =>
     context.error.write(`${paint(context.error, 'red', 'error:')} ${text}\n`);
   if (error instanceof CliError) {
+    // One without words has been told already.
     for (const line of error.message.split('\n').filter(Boolean)) say(line);
     return error.exit;
   }

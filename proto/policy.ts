@@ -7,6 +7,7 @@ const v1 = margay.policy.v1;
 export const policyService = {
   getStatus: unary(path('GetStatus'), v1.GetStatusRequest, v1.Status),
   explain: unary(path('Explain'), v1.ExplainRequest, v1.ExplainResponse),
+  listObjects: serverStream(path('ListObjects'), v1.ListObjectsRequest, v1.Objects),
   watch: serverStream(path('Watch'), v1.WatchRequest, v1.Update),
 } as const;
 

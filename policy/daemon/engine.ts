@@ -57,6 +57,11 @@ export class Engine {
     return counts;
   }
 
+  /** All objects; `undefined` before they are known. */
+  get resources(): Iterable<Resource> | undefined {
+    return this.#inSyncSince === 0 ? undefined : this.#resources.values();
+  }
+
   /** All objects as the evaluator has them; `undefined` before they are known. Made when it is asked for, and kept. */
   get cluster(): Cluster | undefined {
     if (this.#inSyncSince === 0) return undefined;

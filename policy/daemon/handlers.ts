@@ -2,6 +2,7 @@
  * The service of policy.proto: all of it on the unix socket, and for nodes elsewhere what is about themselves.
  */
 
+import { manifestOf } from '#datastore/manifest.ts';
 import { RpcError } from '#proto/error.ts';
 import type { margay } from '#proto/generated/policy.js';
 import type { policyService } from '#proto/policy.ts';
@@ -25,6 +26,8 @@ export interface HandlerOptions {
   readonly listener: () => margay.policy.v1.ITlsListener | undefined;
 }
 
+/** Objects that are sent at once. */
+const BATCH = 200;
 /** Problems that a status has; how many there are it says too. */
 const MOST_PROBLEMS = 1_000;
 /** Longest name of an object (Kubernetes: "DNS subdomain names"). */
@@ -38,11 +41,10 @@ export function localHandlers(options: HandlerOptions): Handlers<typeof policySe
     watch: ({ node }, context) => watch(engine, node, '', context),
     explain: (question) => {
       const { cluster } = engine;
-      if (cluster === undefined) {
-        throw new RpcError('FAILED_PRECONDITION', 'not all objects are known yet; the status says why');
-      }
+      if (cluster === undefined) throw notKnownYet();
       return answerQuestion(cluster, question);
     },
+    listObjects: ({ kinds }) => listObjects(engine, kinds),
   };
 }
 
@@ -54,11 +56,28 @@ export function remoteHandlers(engine: Engine): Handlers<typeof policyService> {
   return {
     getStatus: refuse,
     explain: refuse,
+    listObjects: refuse,
     watch: ({ node }, context) => {
       checkNode(context.certificate, node);
       return watch(engine, node, context.peer, context);
     },
   };
+}
+
+async function* listObjects(
+  { resources }: Engine,
+  kinds: readonly string[],
+): AsyncGenerator<margay.policy.v1.IObjects> {
+  if (resources === undefined) throw notKnownYet();
+  const wanted = [...resources].filter(({ kind }) => kinds.length === 0 || kinds.includes(kind));
+  for (let i = 0; i < wanted.length; i += BATCH) {
+    const batch = wanted.slice(i, i + BATCH);
+    yield { manifests: batch.map((resource) => JSON.stringify(manifestOf(resource))) };
+  }
+}
+
+function notKnownYet(): RpcError {
+  return new RpcError('FAILED_PRECONDITION', 'not all objects are known yet; the status says why');
 }
 
 async function* watch(

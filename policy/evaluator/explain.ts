@@ -40,7 +40,7 @@ export interface Answer {
 /**
  * Answers whether `from` may connect to `to`.
  *
- * @param from `NAMESPACE/POD`, `POD` in namespace default, `node:NAME`, or an address
+ * @param from `NAMESPACE/POD`, `POD` in namespace default, `node/NAME` or `node:NAME`, or an address
  * @param port `TCP/80`, `UDP/dns` by the name of a port of the destination, `80` for TCP, or `other` for what has no ports
  * @throws QuestionError
  */
@@ -78,9 +78,11 @@ export function describeAnswer(cluster: Cluster, { traffic, verdict }: Answer): 
 function partiesOf(cluster: Cluster, text: string): Party[] {
   const address = parseAddress(text);
   if (address !== undefined) return [cluster.partyAt(address)];
-  return text.startsWith('node:')
-    ? nodeParties(cluster, text.slice('node:'.length))
-    : podParties(cluster, text);
+  const [, node] = /^node[:/](.+)$/.exec(text) ?? [];
+  if (node === undefined) return podParties(cluster, text);
+  // A namespace may be called node too; then its pods are meant where no node has the name.
+  const isPod = !cluster.nodes.some(({ name }) => name === node) && cluster.pod('node', node) !== undefined;
+  return isPod && text.startsWith('node/') ? podParties(cluster, text) : nodeParties(cluster, node);
 }
 
 function nodeParties(cluster: Cluster, name: string): Party[] {
@@ -95,13 +97,23 @@ function podParties(cluster: Cluster, text: string): Party[] {
   const [namespace, name] = text.includes('/') ? (text.split('/') as [string, string]) : ['default', text];
   const pod = cluster.pod(namespace, name);
   if (pod === undefined)
-    throw new QuestionError('UNKNOWN_POD', `pod ${namespace}/${name}`, 'a pod that there is');
+    throw new QuestionError('UNKNOWN_POD', `pod ${namespace}/${name}`, podsLike(cluster, namespace, name));
   if (pod.finished)
     throw new QuestionError('UNKNOWN_POD', `pod ${namespace}/${name}, finished`, 'a running pod');
   const addresses = pod.addresses.map((address) => parseAddress(address)!);
   if (!hasOwnNetwork(pod)) return addresses.map((address) => cluster.partyAt(address));
   if (addresses.length === 0) return [{ kind: 'pod', pod, address: undefined }];
   return addresses.map((address) => ({ kind: 'pod', pod, address }));
+}
+
+/** What may have been meant. */
+function podsLike(cluster: Cluster, namespace: string, name: string): string {
+  const others = cluster.pods.filter((pod) => pod.name === name).map((pod) => pod.namespace);
+  if (others.length > 0) return `a pod that there is, such as ${others[0]}/${name}`;
+  const begun = cluster.pods.find((pod) => pod.namespace === namespace && pod.name.startsWith(`${name}-`));
+  return begun === undefined
+    ? 'a pod that there is'
+    : `a pod that there is, such as ${namespace}/${begun.name}`;
 }
 
 /** Pairs of one family; an end without an address goes with each. */

@@ -47,7 +47,8 @@ export class EndNames {
   }
 
   describe(end: End): string {
-    return 'pods' in end ? this.#describePods(end.pods) : describeAddresses(end.addresses, this.#most);
+    if ('pods' in end) return this.#describePods(end.pods);
+    return `outside ${shortened(end.addresses.map(describeRange), 2 * this.#most).join(', ')}`;
   }
 
   #describePods(pods: readonly PodKey[]): string {
@@ -58,10 +59,6 @@ export class EndNames {
     });
     return shortened(parts, 2 * this.#most).join(', ');
   }
-}
-
-function describeAddresses(ranges: readonly AddressRange[], most: number): string {
-  return shortened(ranges.map(describeRange), 2 * most).join(', ');
 }
 
 function shortened(names: readonly string[], most: number): string[] {

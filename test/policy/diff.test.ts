@@ -75,7 +75,7 @@ describe('what a change changes', () => {
       'default/client, default/new -> default/web-0, default/web-1 (4): closes all but TCP/80',
       'default/new -> default/web-0, default/web-1 (6): closes all but TCP/80',
       'default/web-0, default/web-1 -> default/web-0, default/web-1 (4,6): closes all',
-      '0.0.0.0/0, ::/0 -> default/web-0, default/web-1 (4,6): closes all',
+      'outside 0.0.0.0/0, ::/0 -> default/web-0, default/web-1 (4,6): closes all',
     ]);
   });
 
@@ -83,8 +83,8 @@ describe('what a change changes', () => {
     const block = (cidr: string, port: number) =>
       policy(`[{ from: [{ ipBlock: { cidr: ${cidr} } }], ports: [{ port: ${port} }] }]`);
     expect(lines(block('192.0.2.0/24', 80), block('192.0.2.0/25', 81))).toEqual([
-      '192.0.2.0/25 -> default/web-0, default/web-1 (4): opens TCP/81, closes TCP/80',
-      '192.0.2.128/25 -> default/web-0, default/web-1 (4): closes TCP/80',
+      'outside 192.0.2.0/25 -> default/web-0, default/web-1 (4): opens TCP/81, closes TCP/80',
+      'outside 192.0.2.128/25 -> default/web-0, default/web-1 (4): closes TCP/80',
     ]);
   });
 });
