@@ -23,7 +23,12 @@ Examples:
     .action(async ({ kind, output }: { kind?: string[]; output: Format }) => {
       const manifests = await listManifests(policy, kind ?? []);
       if (output === 'json') printData(out, 'json', { apiVersion: 'v1', kind: 'List', items: manifests });
-      else for (const manifest of manifests) out.write(`---\n${stringify(manifest)}`);
+      else {
+        for (const manifest of manifests) {
+          out.write(`---\n${stringify(manifest)}`);
+          await out.ready();
+        }
+      }
     });
 }
 

@@ -160,41 +160,65 @@ interface Outcome {
 
 /** What differs between all ends of a family, those put together that have it with the same others. */
 function compareAll(sides: readonly [Side, Side], ends: readonly Candidate[], family: Family): Difference[] {
-  const outcomes = new Map<string, Outcome>();
+  const lists = ends.flatMap((from) => reachedFrom(sides, from, ends));
+  // An end does not reach itself in a way that could change, so to have it among those reached says nothing: it may
+  // stand there, if the list is then the same as more of others.
+  const users = new Map<string, number>();
+  for (const key of lists.flatMap(keysOf)) users.set(key, (users.get(key) ?? 0) + 1);
   const rows = new Map<string, { outcome: Outcome; from: Candidate[]; to: Candidate[] }>();
-  for (const from of ends) {
-    const reached = new Map<string, Candidate[]>();
-    for (const to of ends) {
-      if (!('pods' in from.end || 'pods' in to.end)) continue;
-      const outcome = compare(sides, from, to);
-      if (outcome === undefined) continue;
-      const text = `${outcome.opened.text}|${outcome.closed.text}`;
-      outcomes.set(text, outcome);
-      const known = reached.get(text);
-      if (known === undefined) reached.set(text, [to]);
-      else known.push(to);
-    }
-    for (const [text, to] of reached) {
-      // None reaches itself in a way that could change: to have it among those reached says nothing.
-      const withSelf =
-        isAlone(from) && !to.includes(from) ? ends.filter((end) => end === from || to.includes(end)) : to;
-      const key = `${text} ${withSelf.map((end) => end.number).join()}`;
-      const known = rows.get(key);
-      if (known === undefined) rows.set(key, { outcome: outcomes.get(text)!, from: [from], to: withSelf });
-      else known.from.push(from);
-    }
+  for (const list of lists) {
+    const [plain, withSelf] = keysOf(list) as [string, string?];
+    const isBetter = withSelf !== undefined && users.get(withSelf)! > users.get(plain)!;
+    const key = isBetter ? withSelf : plain;
+    const known = rows.get(key);
+    if (known !== undefined) known.from.push(list.from);
+    else rows.set(key, { outcome: list.outcome, from: [list.from], to: isBetter ? plusSelf(list) : list.to });
   }
-  return [...rows.values()].flatMap(({ outcome, from, to }) => {
-    const others = from.length === 1 && isAlone(from[0]!) ? to.filter((end) => end !== from[0]) : to;
-    return gather(from).flatMap((source) =>
-      gather(others).map((destination) => ({
-        from: source,
-        to: destination,
-        families: [family],
-        ...outcome,
-      })),
-    );
-  });
+  return [...rows.values()].flatMap(({ outcome, from, to }) =>
+    gather(from).flatMap((source) =>
+      gather(to).map((destination) => ({ from: source, to: destination, families: [family], ...outcome })),
+    ),
+  );
+}
+
+/** Ends for which the outcome is the same, coming from one end. In the order of all ends. */
+interface ReachedList {
+  readonly from: Candidate;
+  readonly outcome: Outcome;
+  readonly to: Candidate[];
+}
+
+function reachedFrom(
+  sides: readonly [Side, Side],
+  from: Candidate,
+  ends: readonly Candidate[],
+): ReachedList[] {
+  const lists = new Map<string, ReachedList>();
+  for (const to of ends) {
+    if (!('pods' in from.end || 'pods' in to.end)) continue;
+    const outcome = compare(sides, from, to);
+    if (outcome === undefined) continue;
+    const text = textOf(outcome);
+    const known = lists.get(text);
+    if (known === undefined) lists.set(text, { from, outcome, to: [to] });
+    else known.to.push(to);
+  }
+  return [...lists.values()];
+}
+
+/** The same text for lists that may stand in one row: as it is, and where that is possible with the end itself in it. */
+function keysOf(list: ReachedList): string[] {
+  const key = (to: readonly Candidate[]) =>
+    `${textOf(list.outcome)} ${to.map(({ number }) => number).join()}`;
+  return isAlone(list.from) ? [key(list.to), key(plusSelf(list))] : [key(list.to)];
+}
+
+function plusSelf({ from, to }: ReachedList): Candidate[] {
+  return [...to, from].sort((a, b) => a.number - b.number);
+}
+
+function textOf({ opened, closed }: Outcome): string {
+  return `${opened.text}|${closed.text}`;
 }
 
 function isAlone({ end }: Candidate): boolean {
