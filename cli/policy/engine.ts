@@ -16,7 +16,7 @@ export async function withEngine(
   } catch (error) {
     if (!(error instanceof RpcError) || error.code !== 'UNAVAILABLE') throw error;
     throw new CliError(
-      `no policy engine answers on ${socket}: start one with margay policy --datastore DIR, or name its socket with --socket`,
+      `the policy engine does not answer on ${socket}: start one with margay policy --datastore DIR, or name its socket with --socket`,
       EXIT.unreachable,
       { cause: error },
     );

@@ -140,7 +140,7 @@ describe('explain', () => {
     const socket = join(folder, 'none.sock');
     const said = await policy(['--socket', socket, 'explain', 'a', 'b', '1']);
     expect(said).toMatchObject({ exit: 3, out: '' });
-    expect(said.error).toContain(`no policy engine answers on ${socket}: start one with`);
+    expect(said.error).toContain(`the policy engine does not answer on ${socket}: start one with`);
   });
 });
 

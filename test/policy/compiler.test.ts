@@ -56,7 +56,7 @@ describe('what is compiled is what is meant', () => {
       }),
       { numRuns: runs(2_000) },
     );
-  });
+  }, 120_000);
 
   test.each(
     ['documentation.yaml', 'conformance.yaml', 'systematic.yaml', 'corners.yaml'].flatMap((file) =>

@@ -156,4 +156,4 @@ test('for generated clusters, packets pass the printed rulesets as the reference
     }),
     { numRuns: runs(15) },
   );
-});
+}, 120_000);

@@ -166,7 +166,7 @@ spec:
         });
         ns.exec('nft', ['-c', '-f', '-'], { input: rulesets.join('\n') });
       }),
-      { numRuns: runs(50) },
+      { numRuns: runs(25) },
     );
-  });
+  }, 120_000);
 });
