@@ -86,8 +86,9 @@ export class BirdDriver implements Driver {
     await this.#reconfigure();
   }
 
-  async setEnabled(neighbour: string, enabled: boolean): Promise<void> {
-    await this.#ask(`${enabled ? 'enable' : 'disable'} ${this.#protocol(neighbour)}`);
+  async setEnabled(neighbour: string, enabled: boolean, reason?: string): Promise<void> {
+    const said = reason === undefined ? '' : ` "${reason}"`;
+    await this.#ask(`${enabled ? 'enable' : 'disable'} ${this.#protocol(neighbour)}${said}`);
   }
 
   async refresh(neighbour: string): Promise<void> {

@@ -12,7 +12,7 @@ export interface Driver {
   advertised(neighbour: string, family: Family): Promise<string[]>;
   announce(routes: readonly Announcement[]): Promise<void>;
   withdraw(prefixes: readonly string[]): Promise<void>;
-  setEnabled(neighbour: string, enabled: boolean): Promise<void>;
+  setEnabled(neighbour: string, enabled: boolean, reason?: string): Promise<void>;
   refresh(neighbour: string): Promise<void>;
 }
 

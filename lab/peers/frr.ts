@@ -90,10 +90,11 @@ export class FrrDriver implements Driver {
     ]);
   }
 
-  async setEnabled(neighbour: string, enabled: boolean): Promise<void> {
+  async setEnabled(neighbour: string, enabled: boolean, reason?: string): Promise<void> {
+    const said = reason === undefined ? '' : ` message ${reason}`;
     await this.#configure([
       `router bgp ${this.#description.asn}`,
-      `${enabled ? 'no ' : ''}neighbor ${neighbour} shutdown`,
+      `${enabled ? 'no ' : ''}neighbor ${neighbour} shutdown${said}`,
     ]);
   }
 

@@ -78,8 +78,9 @@ export class GobgpdDriver implements Driver {
       await this.#gobgp(['global', 'rib', 'del', prefix, '-a', familyOf(prefix)]);
   }
 
-  async setEnabled(neighbour: string, enabled: boolean): Promise<void> {
-    await this.#gobgp(['neighbor', neighbour, enabled ? 'enable' : 'disable']);
+  async setEnabled(neighbour: string, enabled: boolean, reason?: string): Promise<void> {
+    const said = reason === undefined ? [] : ['--reason', reason];
+    await this.#gobgp(['neighbor', neighbour, enabled ? 'enable' : 'disable', ...said]);
   }
 
   async refresh(neighbour: string): Promise<void> {

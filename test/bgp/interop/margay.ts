@@ -200,3 +200,14 @@ export async function launchMargay(netns: Netns, config: MargayConfig, log?: num
   }
   return speaker;
 }
+
+/** Segments that the kernel dropped for their MD5 signature. */
+export function md5Failures(ns: Netns): number {
+  const [names, values] = ns
+    .exec('cat', ['/proc/net/netstat'])
+    .split('\n')
+    .filter((line) => line.startsWith('TcpExt:'))
+    .map((line) => line.split(' '));
+  const at = (name: string) => Number(values![names!.indexOf(name)]);
+  return at('TCPMD5Failure') + at('TCPMD5NotFound') + at('TCPMD5Unexpected');
+}

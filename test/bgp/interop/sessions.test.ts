@@ -10,7 +10,7 @@ import { launchPeer, peerTools } from '#test/helpers/peers/launch.ts';
 import type { Peer } from '#test/helpers/peers/peer.ts';
 import { missing, requires } from '#test/helpers/requires.ts';
 import { waitFor } from '#test/helpers/wait.ts';
-import { launchMargay, type Margay, type MargayConfig } from './margay.ts';
+import { launchMargay, type Margay, type MargayConfig, md5Failures } from './margay.ts';
 
 /** Needs four octets. */
 const AS = 4200000001;
@@ -376,15 +376,4 @@ type KernelRoute = { readonly type?: string; readonly protocol?: string; readonl
 
 function kernelRoutes(ns: Netns, family: '-4' | '-6', prefix: string): KernelRoute[] {
   return (ns.ip(family, 'route', 'show', prefix) ?? []) as KernelRoute[];
-}
-
-/** Segments that the kernel dropped for their MD5 signature. */
-function md5Failures(ns: Netns): number {
-  const [names, values] = ns
-    .exec('cat', ['/proc/net/netstat'])
-    .split('\n')
-    .filter((line) => line.startsWith('TcpExt:'))
-    .map((line) => line.split(' '));
-  const at = (name: string) => Number(values![names!.indexOf(name)]);
-  return at('TCPMD5Failure') + at('TCPMD5NotFound') + at('TCPMD5Unexpected');
 }

@@ -133,9 +133,9 @@ export class Peer implements AsyncDisposable {
     return this.#driver.withdraw(prefixes);
   }
 
-  /** Administrative shutdown of a session (RFC 8203), or its end. */
-  setEnabled(neighbour: string, enabled: boolean): Promise<void> {
-    return this.#driver.setEnabled(neighbour, enabled);
+  /** Administrative shutdown of a session, with a reason that the neighbour is told (RFC 9003), or its end. */
+  setEnabled(neighbour: string, enabled: boolean, reason?: string): Promise<void> {
+    return this.#driver.setEnabled(neighbour, enabled, reason);
   }
 
   /** Asks a neighbour to send its routes again (RFC 2918). */
