@@ -121,7 +121,7 @@ export class Kubelet {
       throw new Error(`spec.nodeName: found ${node}, expected one of the lab's nodes`);
     }
     const netns = podNamespace(this.#topology.name, namespace, name);
-    const sandbox: PodSandbox = { namespace, name, uid: uid ?? '', netns, node };
+    const sandbox: PodSandbox = { namespace, name, uid, netns, node };
     // What an attempt that failed has left.
     removeNetns(netns);
     makeMachine(netns).close();

@@ -9,8 +9,8 @@ import { Claim } from './claim.ts';
 import { Daemon } from './daemon.ts';
 import { Datastore } from './datastore.ts';
 import { Kubelet } from './kubelet.ts';
-import { bgpConfig, type DaemonName, nodeFiles, policyConfig } from './node-config.ts';
-import { PlainNetwork } from './plain-network.ts';
+import { bgpConfig, type DaemonName, felixConfig, nodeFiles, policyConfig } from './node-config.ts';
+import { PodNetwork } from './pod-network.ts';
 import type { Margay } from './program.ts';
 import { datastoreOf, type LabState, writeState } from './state.ts';
 import { type LabOptions, type NodePlace, planLab, type Topology } from './topology.ts';
@@ -29,7 +29,7 @@ export interface LabSurroundings {
 }
 
 /** Daemons that a node has, in the order of starting. */
-export const NODE_DAEMONS: readonly DaemonName[] = ['policy', 'bgp'];
+export const NODE_DAEMONS: readonly DaemonName[] = ['policy', 'felix', 'bgp'];
 
 export class Lab {
   readonly topology: Topology;
@@ -39,7 +39,6 @@ export class Lab {
   readonly #claim: Claim;
   readonly #surroundings: LabSurroundings;
   readonly #daemons: { readonly node: string; readonly name: DaemonName; readonly daemon: Daemon }[] = [];
-  readonly #network: PlainNetwork;
   readonly #kubelet: Kubelet;
   readonly #startedAt = Date.now();
   #stopping = false;
@@ -68,21 +67,11 @@ export class Lab {
     const store = datastoreOf(this.folder);
     mkdirSync(store, { mode: 0o700 });
     this.datastore = new Datastore(store);
-    this.#network = new PlainNetwork(topology);
     this.tor = new Tor(topology, this.folder, surroundings.margay, () => this.#publish());
-    this.#kubelet = new Kubelet(topology, this.datastore, this.#network, (text) =>
+    const network = new PodNetwork((node) => nodeFiles(this.folder, node).cniSocket);
+    this.#kubelet = new Kubelet(topology, this.datastore, network, (text) =>
       surroundings.onEvent({ kind: 'pod problem', text }),
     );
-  }
-
-  /** How pods are connected, for people. */
-  get podNetwork(): string {
-    return this.#network.title;
-  }
-
-  /** Whether policies reach the kernel. */
-  get enforcesPolicies(): boolean {
-    return NODE_DAEMONS.includes('felix');
   }
 
   /** Takes everything away. Twice is no error. */
@@ -119,9 +108,10 @@ export class Lab {
     const { margay } = this.#surroundings;
     const files = nodeFiles(this.folder, node.name);
     mkdirSync(files.folder, { mode: 0o700 });
-    const documents: Partial<Record<DaemonName, object>> = {
+    const documents: Record<DaemonName, object> = {
       bgp: bgpConfig(this.topology, node, files),
       policy: policyConfig(this.datastore.folder, files),
+      felix: felixConfig(node, files),
     };
     for (const name of NODE_DAEMONS) {
       writeFileSync(files.config(name), stringify(documents[name]));
@@ -145,7 +135,6 @@ export class Lab {
       topology: this.topology,
       pid: process.pid,
       startedAt: this.#startedAt,
-      podNetwork: this.#network.title,
       daemons: [
         { node: 'tor', daemon: 'tor', ...this.tor.status },
         ...this.#daemons.map(({ node, name, daemon }) => ({ node, daemon: name, ...daemon.status })),

@@ -14,6 +14,10 @@ export interface NodeFiles {
   readonly folder: string;
   readonly config: (daemon: DaemonName) => string;
   readonly socket: (daemon: DaemonName) => string;
+  /** Where the CNI plugin finds the node's agent. */
+  readonly cniSocket: string;
+  /** What the agent keeps over restarts. */
+  readonly state: string;
   readonly log: (daemon: DaemonName) => string;
 }
 
@@ -24,6 +28,8 @@ export function nodeFiles(labFolder: string, node: string): NodeFiles {
     config: (daemon) => join(folder, `${daemon}.yaml`),
     socket: (daemon) => join(folder, `${daemon}.sock`),
     log: (daemon) => join(folder, `${daemon}.log`),
+    cniSocket: join(folder, 'cni.sock'),
+    state: join(folder, 'state'),
   };
 }
 
@@ -78,6 +84,17 @@ export function policyConfig(datastore: string, files: NodeFiles): object {
   return {
     datastore: { directory: datastore },
     api: { socket: files.socket('policy') },
+    log: { level: 'info' },
+  };
+}
+
+/** Document of `margay felix` on a node. */
+export function felixConfig(node: NodePlace, files: NodeFiles): object {
+  return {
+    node: node.name,
+    policy: { address: `unix:${files.socket('policy')}` },
+    api: { socket: files.socket('felix') },
+    pods: { cidrs: node.podCidrs, stateFolder: files.state, cniSocket: files.cniSocket },
     log: { level: 'info' },
   };
 }

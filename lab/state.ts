@@ -15,8 +15,6 @@ export interface LabState {
   readonly pid: number;
   /** In ms since 1970. */
   readonly startedAt: number;
-  /** How pods are connected. */
-  readonly podNetwork: string;
   readonly daemons: readonly DaemonState[];
 }
 

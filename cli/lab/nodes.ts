@@ -62,4 +62,4 @@ const MAIN = 254;
 /** linux/rtnetlink.h */
 const RTPROT_KERNEL = 2;
 
-const SET_BY: Readonly<Record<number, string>> = { 4: 'the lab', 109: 'margay bgp' };
+const SET_BY: Readonly<Record<number, string>> = { 109: 'margay bgp', 110: 'margay felix' };

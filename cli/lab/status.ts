@@ -39,7 +39,6 @@ export async function labStatus(context: Context, lab: string | undefined, outpu
       pid: state.pid,
       startedAt: new Date(state.startedAt).toISOString(),
       tor: topology.tor,
-      podNetwork: state.podNetwork,
       nodes,
       daemons: state.daemons,
       pods,
@@ -50,7 +49,6 @@ export async function labStatus(context: Context, lab: string | undefined, outpu
   printFields(out, [
     ['lab', `${topology.name}, process ${state.pid}, up ${duration((now - state.startedAt) / 1000)}`],
     ['router', `${topology.tor.kind}, AS ${topology.tor.asn}`],
-    ['pods are connected by', state.podNetwork],
     ['datastore', datastore],
   ]);
   out.write('\n');

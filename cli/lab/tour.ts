@@ -9,12 +9,12 @@ import type { PeerRoute } from '#lab/peers/description.ts';
 import { isCutOff, isReached, type Probe, probeAll } from '#lab/probe.ts';
 import type { NodePlace } from '#lab/topology.ts';
 import { setUplink } from '#lab/world.ts';
-import { printTable, type Terminal } from '../output.ts';
+import { paint, printTable, type Terminal } from '../output.ts';
 import { type End, endsOf, OUTSIDE, pairsOf, readObjects } from './cluster.ts';
 import { printMatrix } from './matrix.ts';
 import { isEstablished, kernelRoutes, neighborsOf } from './nodes.ts';
 import { Script } from './script.ts';
-import { explainPairs } from './why.ts';
+import { explainPair, type Pair } from './why.ts';
 
 export interface TourOptions {
   readonly pods: number;
@@ -109,7 +109,7 @@ class Tour {
 
   async pods(): Promise<void> {
     const { datastore, topology } = this.#lab;
-    this.#script.chapter(`A shop in three tiers: ${this.#pods} pods, connected by ${this.#lab.podNetwork}`);
+    this.#script.chapter(`A shop in three tiers: ${this.#pods} pods, made through the CNI plugin`);
     datastore.apply(applicationManifests(topology, this.#pods), 'the example application');
     await this.#script.expect(`all ${this.#pods} pods have their addresses`, async () => {
       this.#ends = endsOf(topology, await readObjects(datastore.folder));
@@ -163,18 +163,9 @@ class Tour {
   }
 
   async policies(): Promise<void> {
-    if (!this.#lab.enforcesPolicies) {
-      this.#script.chapter('NetworkPolicies');
-      this.#script.note(
-        'not part of this version: margay felix, which puts policies into the kernel, is still being built',
-      );
-      return;
-    }
     const policies = examplePolicies();
     const count = policies.split('\n---').length;
-    this.#script.chapter(
-      `${count} NetworkPolicies are applied: world → frontend → api → database, and nothing else`,
-    );
+    this.#script.chapter(`${count} NetworkPolicies: world → frontend → api → database, and nothing else`);
     const before = this.#probes;
     this.#lab.datastore.apply(policies, 'three-tier.yaml');
     await this.#expectReach('what the policies allow is open, and the rest closed', isIntended);
@@ -187,13 +178,19 @@ class Tour {
   }
 
   async #why(): Promise<void> {
-    this.#script.chapter('Which rule decided (margay policy explain)');
+    this.#script.chapter('Which rule decided');
     const { resources } = await loadPath(this.#lab.datastore.folder);
-    for (const line of explainPairs(resources, this.#examplePairs())) this.#script.line(line);
+    for (const { from, to, port, allowed, because } of this.#examplePairs().map((pair) =>
+      explainPair(resources, pair),
+    )) {
+      const sign = allowed ? paint(this.#out, 'green', '✓') : paint(this.#out, 'red', '✗');
+      this.#script.line(`${sign} ${from} → ${to}, TCP ${port}`);
+      for (const reason of because) this.#script.line(`    ${reason}`);
+    }
   }
 
   /** One pair that is open and two that are closed. */
-  #examplePairs(): { from: string; to: string; port: number }[] {
+  #examplePairs(): Pair[] {
     const first = (tier: string): End => this.#ends.find(({ group }) => group.endsWith(`/${tier}`))!;
     const [frontend, api, database] = TIERS.map(({ tier }) => first(tier));
     return [
@@ -230,8 +227,7 @@ class Tour {
       () => routesTo(other, node) === node.podCidrs.length || 'not all of them',
     );
     this.#script.happened(`${other.name}    ${node.podCidrs.join(', ')} is back in the kernel`);
-    const intended = this.#lab.enforcesPolicies ? isIntended : () => true;
-    await this.#expectReach('everybody reaches whom they reached before', intended);
+    await this.#expectReach('everybody reaches whom they reached before', isIntended);
     this.#script.happened('all pairs as before');
   }
 

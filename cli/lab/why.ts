@@ -1,10 +1,11 @@
 /**
- * Which rule decided, in the words of the reference evaluator.
+ * Which rule decided, in the words of the reference evaluator, short enough for a tour.
  */
 
 import type { Resource } from '#datastore/resource.ts';
 import { Cluster } from '#policy/evaluator/cluster.ts';
-import { describeAnswer, explain } from '#policy/evaluator/explain.ts';
+import { explain } from '#policy/evaluator/explain.ts';
+import type { Direction, DirectionVerdict, PolicyName, RuleMatch } from '#policy/evaluator/traffic.ts';
 
 export interface Pair {
   readonly from: string;
@@ -12,12 +13,43 @@ export interface Pair {
   readonly port: number;
 }
 
-/** A few lines for each pair. */
-export function explainPairs(resources: readonly Resource[], pairs: readonly Pair[]): string[] {
+/** One answer: what was asked and decided, and a line for each direction that had a say. */
+export interface Why extends Pair {
+  readonly allowed: boolean;
+  readonly because: readonly string[];
+}
+
+export function explainPair(resources: readonly Resource[], pair: Pair): Why {
   const cluster = new Cluster(resources);
-  return pairs.flatMap(({ from, to, port }) =>
-    explain(cluster, from, to, `TCP/${port}`).flatMap((answer) =>
-      describeAnswer(cluster, answer).split('\n'),
-    ),
-  );
+  // Of several families each has the same answer here: the policies of the example treat them alike.
+  const { verdict } = explain(cluster, pair.from, pair.to, `TCP/${pair.port}`)[0]!;
+  const directions: readonly (readonly [Direction, DirectionVerdict])[] = [
+    ['egress', verdict.egress],
+    ['ingress', verdict.ingress],
+  ];
+  const lines = directions.flatMap(([direction, { by }]): string[] => {
+    switch (by.kind) {
+      case 'rule':
+        return [`${direction}: ${ruleText(by, direction)}`];
+      case 'isolated':
+        return [`${direction}: closed by ${by.policies.map(nameText).join(' and ')}, and no rule opens it`];
+      default:
+        return [];
+    }
+  });
+  return {
+    ...pair,
+    allowed: verdict.allowed,
+    because: lines.length > 0 ? lines : ['no policy says anything'],
+  };
+}
+
+function ruleText({ policy, rule, peer, port }: RuleMatch, direction: Direction): string {
+  const peers = direction === 'ingress' ? 'from' : 'to';
+  const parts = [peer === undefined ? '' : `${peers}[${peer}]`, port === undefined ? '' : `ports[${port}]`];
+  return `allowed by ${nameText(policy)}, ${[`${direction}[${rule}]`, ...parts].filter(Boolean).join(' ')}`;
+}
+
+function nameText({ namespace, name }: PolicyName): string {
+  return `${namespace}/${name}`;
 }

@@ -3,7 +3,9 @@
  */
 
 import { existsSync, readFileSync } from 'node:fs';
+import { isDeepStrictEqual } from 'node:util';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { POLICY_FILE } from '#lab/application.ts';
 import { folderOf } from '#lab/claim.ts';
 import { startTime } from '#lab/leftovers.ts';
 import { findLab } from '#lab/state.ts';
@@ -96,6 +98,33 @@ describe('a running lab', () => {
     ).rejects.toThrow('there is no namespace nowhere');
     expect(await apply(good)).toBe('Namespace extra: created\n');
     expect(await apply(good)).toBe('Namespace extra: unchanged\n');
+  });
+
+  test('has policies in force as they are applied and deleted', async () => {
+    const before = await lab.open();
+    expect(await lab.run('apply', '-f', POLICY_FILE)).toMatch(
+      /^NetworkPolicy shop\/frontend-to-api: created$/m,
+    );
+    const intended = new Set([
+      'outside shop/frontend-1',
+      'shop/frontend-1 shop/api-1',
+      'shop/api-1 data/database-1',
+    ]);
+    await waitFor(async () => isDeepStrictEqual(await lab.open(), intended), {
+      what: 'the policies are in force',
+    });
+    // With everything that enforces them killed and started again.
+    for (const daemon of ['policy', 'felix']) {
+      await lab.run('kill', 'n1', daemon);
+      expect(await lab.open()).toEqual(intended);
+    }
+    expect(await lab.run('delete', '-f', POLICY_FILE)).toMatch(
+      /^NetworkPolicy shop\/frontend-to-api: deleted$/m,
+    );
+    await waitFor(async () => isDeepStrictEqual(await lab.open(), before), {
+      what: 'all is open again',
+      timeout: 20_000,
+    });
   });
 
   test('starts a killed daemon again, and the routes stay', async () => {

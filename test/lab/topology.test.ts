@@ -52,7 +52,7 @@ describe('the plan of a lab', () => {
   });
 
   test('has each tier from three pods on, and as many pods as were wished for', () => {
-    for (let pods = 3; pods < 40; pods++) {
+    for (const pods of [3, 4, 5, 6, 10, 31]) {
       const { objects } = readFileContents('x', applicationManifests(both, pods));
       const keys = objects.map(({ key }) => key).filter((key) => key.startsWith('Pod/'));
       expect(new Set(keys).size).toBe(pods);
