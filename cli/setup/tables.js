@@ -52,6 +52,7 @@ export const debianPackages = [
 /** @type {readonly CProgram[]} */
 export const cPrograms = [
   { output: 'build/bench-replay', sources: ['bench/kernel/replay.c'] },
+  { output: 'build/bench-blast', sources: ['bench/dataplane/blast.c'] },
   { output: 'build/margay-cni', sources: ['felix/plugin/margay-cni.c'] },
 ];
 

@@ -1,0 +1,79 @@
+/**
+ * A client, a router and a server in namespaces of their own: the way of the packets that are timed.
+ */
+
+import { Conntrack } from '#kernel/conntrack/conntrack.ts';
+import { NetworkNamespace } from '#kernel/sys/namespace.ts';
+import { createNetns, type Netns } from '#test/helpers/netns.ts';
+import { waitFor } from '#test/helpers/wait.ts';
+
+const BLAST = new URL('../../build/bench-blast', import.meta.url).pathname;
+
+export const CLIENT = '10.0.0.1';
+export const SERVER = '10.0.0.2';
+export const CLIENT_INTERFACE = 'mgyclient';
+export const SERVER_INTERFACE = 'mgyserver';
+
+export class Lane implements Disposable {
+  readonly client = createNetns();
+  readonly router = createNetns();
+  readonly server = createNetns();
+  readonly namespace: NetworkNamespace;
+  readonly #conntrack: Conntrack;
+
+  constructor() {
+    const { client, router, server } = this;
+    router.sysctl('net.ipv4.ip_forward', 1);
+    for (const scope of ['all', 'default']) router.sysctl(`net.ipv4.conf.${scope}.rp_filter`, 0);
+    wire(router, CLIENT_INTERFACE, client, CLIENT);
+    wire(router, SERVER_INTERFACE, server, SERVER);
+    this.namespace = NetworkNamespace.open(router.path);
+    this.#conntrack = Conntrack.open(this.namespace);
+  }
+
+  async listen(port: number): Promise<void> {
+    let output = '';
+    const sink = this.server.spawn(BLAST, ['sink', SERVER, String(port)], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
+    sink.stdout!.on('data', (text) => {
+      output += text;
+    });
+    await waitFor(() => output.includes('ready'), { what: 'the sink' });
+  }
+
+  /** ns for each packet. */
+  async send(port: number, count: number, mode: 'same' | 'new'): Promise<number> {
+    if (mode === 'new') this.#conntrack.deleteMatching({});
+    return Number(
+      await this.client.execAsync(BLAST, ['send', CLIENT, SERVER, String(port), String(count), mode]),
+    );
+  }
+
+  [Symbol.dispose](): void {
+    this.#conntrack.close();
+    this.namespace.close();
+    for (const netns of [this.client, this.server, this.router]) netns.remove();
+  }
+}
+
+function wire(router: Netns, name: string, pod: Netns, address: string): void {
+  router.exec('ip', ['-batch', '-'], {
+    input: [
+      `link add ${name} type veth peer name eth0 netns ${pod.name}`,
+      `link set ${name} up`,
+      `route add ${address} dev ${name}`,
+      `addr add 169.254.1.1/32 dev ${name}`,
+      '',
+    ].join('\n'),
+  });
+  pod.exec('ip', ['-batch', '-'], {
+    input: [
+      `addr add ${address} dev eth0`,
+      'link set eth0 up',
+      'route add 169.254.1.1 dev eth0',
+      'route add default via 169.254.1.1',
+      '',
+    ].join('\n'),
+  });
+}
