@@ -6,6 +6,8 @@ import { NftablesMonitor, type RulesetChange } from '#kernel/nftables/monitor.ts
 import type { NetworkNamespace } from '#kernel/sys/namespace.ts';
 import type { Dataplane, WorkloadEndpoint } from '../endpoint.ts';
 import { Programs } from '../policy/programs.ts';
+import { ChangeScope } from '../policy/scope.ts';
+import { TimeBudget } from './budget.ts';
 import { type Problem, RulesetDriver, type RulesetKernel } from './driver.ts';
 import { FlowJudge } from './flows.ts';
 import { NodeRuleset } from './ruleset.ts';
@@ -36,6 +38,12 @@ export class NftablesDataplane implements Dataplane, Disposable {
   #inSync = false;
   #scheduled: NodeJS.Immediate | undefined;
   #retry: NodeJS.Timeout | undefined;
+  /** What connections are to be judged for. */
+  #scope = new ChangeScope();
+  /** What they are to be judged for once more. */
+  #again = new ChangeScope();
+  #judging: NodeJS.Timeout | undefined;
+  readonly #budget = new TimeBudget(JUDGE_SHARE, JUDGE_BURST_MS);
   #waiters: { pods: readonly string[]; done: (error?: unknown) => void }[] = [];
   #closed = false;
 
@@ -44,6 +52,8 @@ export class NftablesDataplane implements Dataplane, Disposable {
     this.#log = log;
     this.#namespace = namespace;
     this.ruleset = new NodeRuleset(settings);
+    // Connections may be older than this process.
+    this.#scope.all = true;
     const { ruleset } = this;
     this.programs = new Programs({
       endpoint: (...change) => ruleset.endpoint(...change),
@@ -122,6 +132,7 @@ export class NftablesDataplane implements Dataplane, Disposable {
     this.#closed = true;
     clearImmediate(this.#scheduled);
     clearTimeout(this.#retry);
+    clearTimeout(this.#judging);
     for (const waiter of [...this.#waiters]) waiter.done(new Error('the dataplane is closing'));
     this.#monitor?.close();
     this.#nftables.close();
@@ -151,15 +162,65 @@ export class NftablesDataplane implements Dataplane, Disposable {
     try {
       // Before the programs are known, an old table stays in force: what it does not know is closed by it. Without one, all is closed.
       if (this.#inSync || !this.driver.present) this.driver.apply();
-      if (this.#inSync) this.flows.judge();
+      if (this.#inSync) this.#judge();
     } catch (error) {
       failure = error;
-      this.#log.error(
-        { error: error instanceof Error ? error.message : String(error) },
-        'the dataplane could not be changed',
-      );
+      this.#log.error({ error: textOf(error) }, 'the dataplane could not be changed');
     }
     if (this.driver.problems.length > 0) this.#retryLater();
+    this.#answer(failure);
+  }
+
+  /**
+   * Ends the connections that are forbidden now. Going through them all takes its time (some 3 µs each, and 10 ms for the
+   * kernel's table): after a change it is done at once, in a storm of changes as often as takes a quarter of the time.
+   * A packet that was under way while the ruleset changed may have begun a connection by the old one: a moment later the
+   * same is done once more.
+   */
+  #judge(): void {
+    this.#scope.add(this.programs.takeScope());
+    if (this.#scope.isEmpty) return;
+    const wait = this.#budget.wait(performance.now());
+    if (wait <= 0) this.#judgeNow();
+    else this.#judgeIn(wait);
+  }
+
+  #judgeNow(): void {
+    clearTimeout(this.#judging);
+    this.#judging = undefined;
+    const scope = this.#scope;
+    const both = this.#again;
+    both.add(scope);
+    const start = performance.now();
+    const looked = this.flows.judge(both);
+    this.#budget.spend(start, performance.now());
+    this.#scope = new ChangeScope();
+    this.#again = new ChangeScope();
+    if (!looked || scope.forbidsNothing) return;
+    this.#again = scope;
+    this.#judgeIn(Math.max(AGAIN_MS, this.#budget.wait(performance.now())));
+  }
+
+  #judgeIn(wait: number): void {
+    this.#judging ??= setTimeout(() => {
+      this.#judging = undefined;
+      this.#scope.add(this.programs.takeScope());
+      try {
+        this.#judgeNow();
+      } catch (error) {
+        this.#log.error({ error: textOf(error) }, 'connections could not be judged');
+        this.#scope.all = true;
+        this.#judgeIn(RETRY_MS);
+      }
+      this.#answer(undefined);
+    }, wait);
+    this.#judging.unref();
+  }
+
+  /** What was waited for is in force, or failed. */
+  #answer(failure: unknown): void {
+    // Connections that are to end, and have not yet, are part of what was asked for.
+    if (failure === undefined && this.#inSync && !this.#scope.isEmpty) return;
     for (const waiter of [...this.#waiters]) waiter.done(failure ?? this.#problemOf(waiter.pods));
   }
 
@@ -179,10 +240,7 @@ export class NftablesDataplane implements Dataplane, Disposable {
       try {
         this.driver.retry();
       } catch (error) {
-        this.#log.error(
-          { error: error instanceof Error ? error.message : String(error) },
-          'tried again in vain',
-        );
+        this.#log.error({ error: textOf(error) }, 'tried again in vain');
       }
       this.#schedule();
     }, RETRY_MS);
@@ -222,10 +280,7 @@ export class NftablesDataplane implements Dataplane, Disposable {
     try {
       this.driver.repair(change);
     } catch (error) {
-      this.#log.error(
-        { error: error instanceof Error ? error.message : String(error) },
-        'the table could not be put right',
-      );
+      this.#log.error({ error: textOf(error) }, 'the table could not be put right');
       this.driver.doubt();
       this.#retryLater();
     }
@@ -239,3 +294,10 @@ export class NftablesDataplane implements Dataplane, Disposable {
 }
 
 const RETRY_MS = 5000;
+const AGAIN_MS = 100;
+const JUDGE_SHARE = 0.25;
+const JUDGE_BURST_MS = 300;
+
+function textOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

@@ -1,10 +1,11 @@
 import type { AddressKey } from '#datastore/address.ts';
 import type { Conntrack } from '#kernel/conntrack/conntrack.ts';
-import type { FlowFilter } from '#kernel/conntrack/flow-filter.ts';
+import type { FlowKey } from '#kernel/conntrack/flow.ts';
 import { labelChange } from '#kernel/conntrack/flow-message.ts';
 import type { FlowView } from '#kernel/conntrack/flow-view.ts';
 import { PROTOCOL_NUMBERS, PROTOCOLS, type Protocol } from '#proto/ports.ts';
 import type { Programs } from '../policy/programs.ts';
+import type { ChangeScope } from '../policy/scope.ts';
 import { DENIED_LABEL } from './chains.ts';
 
 export interface FlowCounters {
@@ -27,6 +28,8 @@ const ALLOW = { labels: labelChange([], [DENIED_LABEL]) };
 /** Flows of pods, which have begun: ends those that the programs forbid, and lets those go on that they allow again. */
 export class FlowJudge {
   readonly counters: FlowCounters = { ended: 0, revived: 0 };
+  /** Whether some flow may bear the label: then it matters too what may only allow more. */
+  #someDenied = true;
   readonly #options: FlowJudgeOptions;
 
   constructor(options: FlowJudgeOptions) {
@@ -34,23 +37,27 @@ export class FlowJudge {
   }
 
   /**
-   * Judges the flows that a filter means, by what they really connect: the source as it was, the destination as it came to be.
-   * That is right for both directions, and after translation.
+   * Judges the flows that changes of programs may be about, by what they really connect: the source as it was, the
+   * destination as it came to be. That is right for both directions, and after translation.
    *
-   * @param concerns whether a flow between two addresses is to be looked at
+   * @returns whether the kernel's table was gone through
    * @throws NetlinkError
    */
-  judge(filter: FlowFilter = {}, concerns?: (source: AddressKey, destination: AddressKey) => boolean): void {
-    const { conntrack } = this.#options;
+  judge(scope: ChangeScope): boolean {
+    if (scope.isEmpty || (scope.forbidsNothing && !this.#someDenied)) return false;
+    const { conntrack, podAt } = this.#options;
     const changes = conntrack.changes();
-    const denied = new Map<number, ReturnType<FlowView['toKey']>>();
-    conntrack.visit(filter, (view) => {
+    const denied = new Map<number, FlowKey>();
+    let someDenied = !scope.all && this.#someDenied;
+    conntrack.visit({}, (view) => {
+      const isDenied = view.hasLabel(DENIED_LABEL);
+      if (scope.forbidsNothing && !isDenied) return;
       const source = addressAt(view, view.original.source);
       const destination = addressAt(view, view.reply.source);
-      if (concerns && !concerns(source, destination)) return;
+      if (!scope.concerns(source, destination, podAt)) return;
       const allowed = this.#allows(view, source, destination);
       if (allowed === undefined) return;
-      const isDenied = view.hasLabel(DENIED_LABEL);
+      if (!allowed) someDenied = true;
       if (allowed === !isDenied) return;
       if (allowed) {
         this.counters.revived++;
@@ -60,6 +67,7 @@ export class FlowJudge {
       }
       changes.update(view, allowed ? ALLOW : DENY);
     });
+    this.#someDenied = someDenied;
     for (const failure of changes.finish()) {
       // It has just ended by itself.
       if (failure.error.code === 'ENOENT') continue;
@@ -68,6 +76,7 @@ export class FlowJudge {
       if (failure.error.code === 'ENOSPC' && key) conntrack.delete(key);
       else throw failure.error;
     }
+    return true;
   }
 
   /** undefined for a flow that no pod of this node is an end of. */

@@ -9,6 +9,7 @@ import {
   type PodKey,
   type ProgramSink,
 } from './program.ts';
+import { ChangeScope } from './scope.ts';
 
 interface DirectionPrograms {
   readonly classes: Map<ClassId, Map<PodKey, PortVerdicts>>;
@@ -22,12 +23,23 @@ export class Programs implements ProgramSink {
   readonly ingress: DirectionPrograms = newDirection();
   readonly egress: DirectionPrograms = newDirection();
   readonly #next: ProgramSink;
+  /** Classes that drop something of some pod, by direction. */
+  readonly #dropping = { ingress: new Map<ClassId, number>(), egress: new Map<ClassId, number>() };
+  #scope = new ChangeScope();
 
   constructor(next: ProgramSink) {
     this.#next = next;
   }
 
+  /** Which connections the changes since the last call may be about. */
+  takeScope(): ChangeScope {
+    const scope = this.#scope;
+    this.#scope = new ChangeScope();
+    return scope;
+  }
+
   endpoint(pod: PodKey, program: EndpointProgram | undefined): void {
+    this.#scope.endpoint(pod, this.endpoints.get(pod), program);
     if (program) this.endpoints.set(pod, program);
     else if (!this.endpoints.delete(pod)) return;
     this.#next.endpoint(pod, program);
@@ -36,7 +48,10 @@ export class Programs implements ProgramSink {
   entry(direction: Direction, id: ClassId, pod: PodKey, verdicts: PortVerdicts | undefined): void {
     const { classes } = this[direction];
     const entries = classes.get(id);
-    if (entries?.get(pod)?.text === verdicts?.text) return;
+    const before = entries?.get(pod);
+    if (before?.text === verdicts?.text) return;
+    this.#scope.entry(pod, before, verdicts);
+    this.#countDrops(direction, id, before, verdicts);
     if (verdicts === undefined) {
       entries?.delete(pod);
       if (entries?.size === 0) classes.delete(id);
@@ -50,13 +65,18 @@ export class Programs implements ProgramSink {
 
   address(direction: Direction, address: AddressKey, id: ClassId | undefined): void {
     const { addresses } = this[direction];
-    if (addresses.get(address) === id) return;
+    const before = addresses.get(address);
+    if (before === id) return;
+    // Of classes that a pod's address may have, none says less than a block that it lies in, unless it drops something.
+    const opens = before === undefined && !this.#dropping[direction].has(id!);
+    this.#scope.address(address, !opens);
     if (id === undefined) addresses.delete(address);
     else addresses.set(address, id);
     this.#next.address(direction, address, id);
   }
 
   blocks(direction: Direction, family: Family, ranges: readonly BlockRange[]): void {
+    if (!sameRanges(this[direction].blocks[family], ranges)) this.#scope.all = true;
     this[direction].blocks[family] = ranges;
     this.#next.blocks(direction, family, ranges);
   }
@@ -111,6 +131,31 @@ export class Programs implements ProgramSink {
     const verdict = verdicts && verdictOn(verdicts, protocol, port);
     return verdict ?? (includes(rules.otherwise, protocol, port) ? 'accept' : 'drop');
   }
+
+  #countDrops(
+    direction: Direction,
+    id: ClassId,
+    before: PortVerdicts | undefined,
+    after: PortVerdicts | undefined,
+  ): void {
+    const drops = (verdicts: PortVerdicts | undefined): number =>
+      Number((verdicts?.drop.text ?? 'none') !== 'none');
+    const change = drops(after) - drops(before);
+    if (change === 0) return;
+    const count = (this.#dropping[direction].get(id) ?? 0) + change;
+    if (count === 0) this.#dropping[direction].delete(id);
+    else this.#dropping[direction].set(id, count);
+  }
+}
+
+function sameRanges(a: readonly BlockRange[], b: readonly BlockRange[]): boolean {
+  return (
+    a.length === b.length &&
+    a.every(({ first, last, class: id }, i) => {
+      const other = b[i]!;
+      return first === other.first && last === other.last && id === other.class;
+    })
+  );
 }
 
 /** The keys that a snapshot told of. */

@@ -13,6 +13,7 @@ import { Compiler } from '#policy/compiler/compiler.ts';
 import { Cluster } from '#policy/evaluator/cluster.ts';
 import { evaluate } from '#policy/evaluator/evaluate.ts';
 import type { ProgramSink } from '#policy/program/program.ts';
+import { waitFor } from '#test/helpers/wait.ts';
 import { changesBetween } from '#test/policy/compiled.ts';
 import { createFabric, endpointOf, type Fabric, type Slot } from './fabric.ts';
 import { type Probe, type ProbeProtocol, type Prober, probe } from './prober.ts';
@@ -87,6 +88,18 @@ export class World implements Disposable {
     this.compiler.flush();
     this.#resources = resources;
     await this.applied();
+  }
+
+  /** Objects in place of those before; resolves when the rulesets are in the kernels, whatever has begun before. */
+  async change(resources: readonly Resource[]): Promise<void> {
+    const before = this.dataplanes.map(({ driver }) => driver.counters.transactions);
+    this.compiler.apply(changesBetween(this.#resources, resources));
+    this.compiler.flush();
+    this.#resources = resources;
+    await waitFor(() => this.dataplanes.some(({ driver }, i) => driver.counters.transactions > before[i]!), {
+      what: 'the transaction',
+      interval: 0,
+    });
   }
 
   async applied(): Promise<void> {

@@ -1,0 +1,56 @@
+/**
+ * Objects for a story told in one namespace.
+ */
+
+import type { NetworkPolicy } from '#datastore/kinds/network-policy.ts';
+import type { Pod } from '#datastore/kinds/pod.ts';
+import type { Slot } from './fabric.ts';
+
+export function pod(name: string, slot: Slot, labels: Readonly<Record<string, string>>): Pod {
+  return {
+    kind: 'Pod',
+    namespace: 'shop',
+    name,
+    uid: `uid-${name}`,
+    labels,
+    nodeName: slot.node.name,
+    hostNetwork: false,
+    finished: false,
+    addresses: slot.addresses,
+    ports: [],
+  };
+}
+
+/** Pods of label `app=TO` may be reached by those of `app=FROM` at a TCP and UDP port, and by nobody else. */
+export function allow(to: string, from: string, port: number, name = 'allow'): NetworkPolicy {
+  return {
+    ...isolate(to, name),
+    ingress: [
+      {
+        peers: [
+          {
+            kind: 'pods',
+            podSelector: { matchLabels: { app: from }, matchExpressions: [] },
+            namespaceSelector: undefined,
+          },
+        ],
+        ports: (['TCP', 'UDP'] as const).map((protocol) => ({ protocol, port, endPort: undefined })),
+      },
+    ],
+  };
+}
+
+/** Pods of label `app=TO` may be reached by nobody. */
+export function isolate(to: string, name = 'isolate'): NetworkPolicy {
+  return {
+    kind: 'NetworkPolicy',
+    namespace: 'shop',
+    name,
+    uid: '',
+    labels: {},
+    podSelector: { matchLabels: { app: to }, matchExpressions: [] },
+    policyTypes: ['Ingress'],
+    ingress: [],
+    egress: [],
+  };
+}
