@@ -3,6 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { formatAddress } from '#datastore/address.ts';
 import { keyOf, type Resource } from '#datastore/resource.ts';
 import type { Change } from '#datastore/source.ts';
+import { Compiler } from '#policy/compiler/compiler.ts';
 import { Cluster } from '#policy/evaluator/cluster.ts';
 import { evaluate } from '#policy/evaluator/evaluate.ts';
 import { runs } from '#test/helpers/runs.ts';
@@ -112,7 +113,7 @@ function play(
     readonly (typeof step extends fc.Arbitrary<infer S> ? S : never)[],
   ],
   look: (compiled: CompiledCluster, resources: readonly Resource[]) => void,
-): void {
+): CompiledCluster {
   const state = new Map(first.map((manifest) => [nameOf(manifest), resourcesOf([manifest])[0]!]));
   const compiled = new CompiledCluster([]);
   const close = new Map(NODES.map((node) => [node, compiled.open(node)]));
@@ -138,6 +139,7 @@ function play(
       close.set(one.reopen, compiled.open(one.reopen));
     }
   }
+  return compiled;
 }
 
 describe('only the state counts, not how it came about', () => {
@@ -149,6 +151,21 @@ describe('only the state counts, not how it came about', () => {
         });
       }),
       { numRuns: runs(1_000) },
+    );
+  });
+
+  test('nothing is left of any history when everything is gone', () => {
+    fc.assert(
+      fc.property(fc.oneof(history, crowdHistory), (history) => {
+        let last: readonly Resource[] = [];
+        const compiled = play(history, (_, resources) => {
+          last = resources;
+        });
+        compiled.apply(last.map((resource): Change => ({ type: 'delete', key: keyOf(resource) })));
+        expect(describePrograms(compiled.programs)).toEqual(describePrograms(compile([]).programs));
+        expect(compiled.compiler.counts).toEqual(new Compiler().counts);
+      }),
+      { numRuns: runs(300) },
     );
   });
 
