@@ -1,40 +1,26 @@
 /**
- * Margay's speaker beside bird, FRR's bgpd and gobgpd as they come from Debian, in one run:
+ * Margay's speaker beside bird, FRR's bgpd and gobgpd as they come from Debian, and what its hot functions cost, in one run:
  *
  *     npm run bench:bgp                                    everything, medians of 3
  *     npm run bench:bgp -- --scale 0.1 --reps 1            a short run
  *     npm run bench:bgp -- --speakers margay,bird --cases 1-to-1
+ *     npm run bench:bgp -- --cases functions
  *
  * Needs root. Each run of a case has a speaker of its own in a network namespace, and neighbours written for the purpose
  * (peer.ts) in another. A case is over when every receiver has every prefix, and of each feeder the one prefix that it announces last;
  * then everything is withdrawn. In the last case the kernel's routes stand for the receiver. Times are from the first byte sent.
+ * Speakers take turns, so that whatever else the machine does hits all alike. gobgpd, which takes a minute and more where the
+ * others take seconds, is run once unless `--gobgpd-reps` says otherwise.
+ *
+ * Ends with status 1 if a bar (bars.ts) is missed, a run fails, or the cost of a function grows with the table.
  */
 
-import { execFileSync } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { execFileSync, spawnSync } from 'node:child_process';
 import os from 'node:os';
-import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { parseAddress, parseIpv4 } from '#bgp/wire/address.ts';
-import { encodeAttributes } from '#bgp/wire/attributes.ts';
-import { putU16 } from '#bgp/wire/bytes.ts';
-import { HEADER_LENGTH, UPDATE } from '#bgp/wire/constants.ts';
-import { putHeader } from '#bgp/wire/header.ts';
-import { putPrefix4 } from '#bgp/wire/nlri.ts';
-import { NetworkNamespace } from '#kernel/sys/namespace.ts';
-import { connect, createNetns } from '#test/helpers/netns.ts';
-import { announcements, EXTERNAL, withdrawals } from '../updates.ts';
-import { BenchPeer } from './peer.ts';
-import { bundle, type Neighbour, Running, SPEAKERS, type SpeakerKind } from './speakers.ts';
-
-type Case = {
-  readonly name: string;
-  readonly feeders: number;
-  readonly prefixes: number;
-  readonly receivers: number;
-  /** Into the kernel's routes instead of to receivers. */
-  readonly kernel?: boolean;
-};
+import { printRatios } from './bars.ts';
+import { type Case, type Result, runOnce } from './run.ts';
+import { bundle, SPEAKERS, type SpeakerKind } from './speakers.ts';
 
 const CASES: readonly Case[] = [
   { name: '1-to-1', feeders: 1, prefixes: 1_000_000, receivers: 1 },
@@ -42,192 +28,94 @@ const CASES: readonly Case[] = [
   { name: '1-to-20', feeders: 1, prefixes: 100_000, receivers: 20 },
   { name: 'kernel', feeders: 1, prefixes: 100_000, receivers: 0, kernel: true },
 ];
-const PER_SET = 10;
-/** Longest time for the announcement or the withdrawal of a case, in ms. */
-const DEADLINE_MS = 300_000;
+const FUNCTIONS = 'functions';
 
 const { values } = parseArgs({
   options: {
     scale: { type: 'string', default: '1' },
     reps: { type: 'string', default: '3' },
+    'gobgpd-reps': { type: 'string', default: '1' },
     speakers: { type: 'string', default: SPEAKERS.map(({ name }) => name).join(',') },
-    cases: { type: 'string', default: CASES.map(({ name }) => name).join(',') },
+    cases: { type: 'string', default: [...CASES.map(({ name }) => name), FUNCTIONS].join(',') },
   },
 });
 const run = (command: string, args: readonly string[]): string =>
   execFileSync(command, args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] });
 
-await bundle();
+const wanted = values.cases.split(',');
+const cases = CASES.filter(({ name }) => wanted.includes(name)).map((bench) => ({
+  ...bench,
+  prefixes: Math.round(bench.prefixes * Number(values.scale)),
+}));
+const versions = new Map<string, string>();
+for (const kind of SPEAKERS) {
+  const version = values.speakers.split(',').includes(kind.name) ? kind.version(run) : undefined;
+  if (version !== undefined) versions.set(kind.name, version);
+}
+
+// Children have it too: what else runs on the machine disturbs all alike, and little.
+os.setPriority(os.constants.priority.PRIORITY_HIGHEST);
+const memory = (os.totalmem() / 2 ** 30).toFixed(0);
 console.log(
-  `${os.cpus().length} CPUs ${os.cpus()[0]?.model ?? ''}, Linux ${os.release()}, load ${os.loadavg()[0]!.toFixed(1)}`,
+  `${os.cpus().length} CPUs ${os.cpus()[0]?.model ?? ''}, ${memory} GB, Linux ${os.release()}, load ${os.loadavg()[0]!.toFixed(1)}`,
 );
-console.log('case       speaker    prefixes  announce s  withdraw s   CPU s  peak MB');
-for (const bench of CASES) {
-  if (!values.cases.split(',').includes(bench.name)) continue;
-  const prefixes = Math.round(bench.prefixes * Number(values.scale));
-  for (const kind of SPEAKERS) {
-    if (!values.speakers.split(',').includes(kind.name) || kind.version(run) === undefined) continue;
-    if (bench.kernel && !kind.kernel) continue;
-    await measure({ ...bench, prefixes }, kind);
-  }
+for (const [name, version] of versions) console.log(`${name}: ${version}`);
+
+if (cases.length > 0) {
+  await bundle();
+  console.log('\ncase       speaker    prefixes  runs  announce s  withdraw s   CPU s  peak MB');
+  const results = new Map<string, Map<string, Result>>();
+  for (const bench of cases) results.set(bench.name, await measure(bench));
+  // Bars are for tables of the full size.
+  if (!printRatios(results, values.scale === '1')) process.exitCode = 1;
+}
+if (wanted.includes(FUNCTIONS)) {
+  console.log('');
+  const script = new URL('../functions/main.ts', import.meta.url).pathname;
+  const { status } = spawnSync(process.execPath, ['--expose-gc', script], { stdio: 'inherit' });
+  if (status !== 0) process.exitCode = 1;
 }
 
-async function measure(bench: Case, kind: SpeakerKind): Promise<void> {
-  const results: Result[] = [];
-  for (let i = 0; i < Number(values.reps); i++) {
-    try {
-      results.push(await runOnce(bench, kind));
-    } catch (error) {
-      console.log(`${bench.name.padEnd(10)} ${kind.name.padEnd(10)} failed: ${(error as Error).message}`);
-      process.exitCode = 1;
-      return;
-    }
-  }
-  const of = (field: keyof Result): number => median(results.map((result) => result[field]));
-  const columns = [
-    bench.name.padEnd(10),
-    kind.name.padEnd(8),
-    String(bench.prefixes).padStart(10),
-    of('announce').toFixed(2).padStart(11),
-    of('withdraw').toFixed(2).padStart(11),
-    of('cpu').toFixed(2).padStart(7),
-    of('peak').toFixed(0).padStart(8),
-  ];
-  console.log(columns.join(' '));
-}
-
-type Result = {
-  readonly announce: number;
-  readonly withdraw: number;
-  readonly cpu: number;
-  readonly peak: number;
-};
-
-async function runOnce(bench: Case, kind: SpeakerKind): Promise<Result> {
-  using stack = new DisposableStack();
-  const inside = stack.use(createNetns());
-  const outside = stack.use(createNetns());
-  const neighbours: Neighbour[] = Array.from({ length: bench.feeders + bench.receivers }, (_, i) => ({
-    address: `10.0.1.${i + 1}`,
-    asn: 65001 + i,
-  }));
-  connect(
-    { netns: inside, addresses: ['10.0.0.1/16'] },
-    { netns: outside, addresses: neighbours.map(({ address }) => `${address}/16`) },
-  );
-  const namespace = stack.use(NetworkNamespace.open(outside.path));
-  const folder = mkdtempSync(join(os.tmpdir(), 'bench-bgp-'));
-  stack.defer(() => rmSync(folder, { recursive: true, force: true }));
-  const speaker = new Running(inside, folder, kind, neighbours, bench.kernel ?? false);
-  const peers = neighbours.map(
-    ({ address, asn }) =>
-      new BenchPeer({ namespace, address, asn, identifier: parseIpv4(address), speaker: '10.0.0.1' }),
-  );
-  try {
-    await Promise.all(peers.map((peer) => peer.establish())).catch((error: Error) => {
-      throw new Error(`${error.message}: ${speaker.output.slice(-500)}`);
-    });
-    const feeders = peers.slice(0, bench.feeders);
-    const receivers = peers.slice(bench.feeders);
-    const cpu = speaker.cpuSeconds;
-    const feeds = feeders.map((_, i) => {
-      const { address, asn } = neighbours[i]!;
-      const nextHop = parseAddress(address);
-      const table = announcements({ prefixes: bench.prefixes, perSet: PER_SET, asn, nextHop });
-      return Buffer.concat([table, marker(i, asn, nextHop)]);
-    });
-    // The two routes of the subnet are there before.
-    const before = speaker.kernelRoutes;
-    const inKernel = (count: number): boolean => !bench.kernel || speaker.kernelRoutes === before + count;
-    const announce = await timed(
-      () => {
-        for (const [i, feeder] of feeders.entries()) feeder.send(feeds[i]!);
-      },
-      peers,
-      () =>
-        receivers.every((each) => each.prefixes === bench.prefixes && each.markers === bench.feeders) &&
-        inKernel(bench.prefixes + bench.feeders),
-    );
-    const gone = withdrawals(bench.prefixes);
-    const withdraw = await timed(
-      () => {
-        for (const [i, feeder] of feeders.entries()) feeder.send(Buffer.concat([gone, markerWithdrawal(i)]));
-      },
-      peers,
-      () => receivers.every((each) => each.prefixes === 0 && each.markers === 0) && inKernel(0),
-    );
-    return { announce, withdraw, cpu: speaker.cpuSeconds - cpu, peak: speaker.peakMegabytes };
-  } finally {
-    for (const peer of peers) peer.close();
-    await speaker.stop();
-  }
-}
-
-/** Seconds from `begin` until `done`. */
-function timed(begin: () => void, peers: readonly BenchPeer[], done: () => boolean): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const start = performance.now();
-    const end = (error?: Error): void => {
-      clearInterval(watch);
-      for (const peer of peers) peer.onChange = () => {};
-      if (error === undefined) resolve((performance.now() - start) / 1000);
-      else reject(error);
-    };
-    for (const peer of peers) {
-      peer.onChange = () => {
-        if (done()) end();
-      };
-    }
-    const watch = setInterval(() => {
+/** The medians of each speaker. */
+async function measure(bench: Case): Promise<Map<string, Result>> {
+  const kinds = SPEAKERS.filter(({ name, kernel }) => versions.has(name) && (kernel || !bench.kernel));
+  const runs = new Map<SpeakerKind, Result[]>(kinds.map((kind) => [kind, []]));
+  const most = Math.max(...kinds.map(repsOf));
+  for (let i = 0; i < most; i++) {
+    for (const [kind, results] of runs) {
+      if (i >= repsOf(kind)) continue;
       try {
-        for (const peer of peers) peer.check();
-        if (done()) end();
-        if (performance.now() - start > DEADLINE_MS)
-          throw new Error(`not done after ${DEADLINE_MS / 1000} s`);
+        results.push(await runOnce(bench, kind));
       } catch (error) {
-        end(error as Error);
+        console.log(`${bench.name.padEnd(10)} ${kind.name.padEnd(10)} failed: ${(error as Error).message}`);
+        process.exitCode = 1;
+        runs.delete(kind);
       }
-    }, 20);
-    begin();
-  });
+    }
+  }
+  const medians = new Map<string, Result>();
+  for (const [kind, results] of runs) {
+    if (results.length === 0) continue;
+    const of = (field: keyof Result): number => median(results.map((result) => result[field]));
+    const result = { announce: of('announce'), withdraw: of('withdraw'), cpu: of('cpu'), peak: of('peak') };
+    medians.set(kind.name, result);
+    const columns = [
+      bench.name.padEnd(10),
+      kind.name.padEnd(8),
+      String(bench.prefixes).padStart(10),
+      String(results.length).padStart(5),
+      result.announce.toFixed(2).padStart(11),
+      result.withdraw.toFixed(2).padStart(11),
+      result.cpu.toFixed(2).padStart(7),
+      result.peak.toFixed(0).padStart(8),
+    ];
+    console.log(columns.join(' '));
+  }
+  return medians;
 }
 
-/** The last announcement of a feeder: a /32 that no other has. */
-function marker(i: number, asn: number, nextHop: Uint8Array): Uint8Array {
-  const bytes = new Uint8Array(200);
-  const attributes = {
-    origin: 0,
-    asPath: [{ type: 2, asns: [asn] }],
-    nextHop: { family: 4, bytes: nextHop, linkLocal: undefined },
-    med: undefined,
-    localPref: undefined,
-    atomicAggregate: false,
-    aggregator: undefined,
-    communities: new Uint32Array(0),
-    extendedCommunities: new Uint8Array(0),
-    largeCommunities: new Uint32Array(0),
-    originatorId: undefined,
-    clusterList: new Uint32Array(0),
-    unknown: [],
-    partial: undefined,
-  } as const;
-  const at = encodeAttributes(attributes, EXTERNAL, bytes, HEADER_LENGTH + 4);
-  putU16(bytes, HEADER_LENGTH + 2, at - HEADER_LENGTH - 4);
-  const end = putPrefix4(bytes, at, markerAddress(i), 32);
-  putHeader(bytes, 0, end, UPDATE);
-  return bytes.subarray(0, end);
-}
-
-function markerWithdrawal(i: number): Uint8Array {
-  const bytes = new Uint8Array(HEADER_LENGTH + 4 + 5);
-  putU16(bytes, HEADER_LENGTH, 5);
-  putPrefix4(bytes, HEADER_LENGTH + 2, markerAddress(i), 32);
-  putHeader(bytes, 0, bytes.length, UPDATE);
-  return bytes;
-}
-
-function markerAddress(i: number): number {
-  return parseIpv4(`198.51.100.${i + 1}`);
+function repsOf({ name }: SpeakerKind): number {
+  return Number(name === 'gobgpd' ? values['gobgpd-reps'] : values.reps);
 }
 
 function median(numbers: readonly number[]): number {

@@ -1,7 +1,7 @@
 /**
  * The RIB by itself: messages in, decisions, messages out, in one process and without sockets.
  *
- *     node bench/bgp/rib.ts [case]
+ *     node bench/bgp/whole-rib.ts [case]
  *
  * Each case runs in a process of its own, so that memory is that of the case.
  */

@@ -1,10 +1,6 @@
 /**
- * What the codec costs per prefix, at three sizes of table: a cost that grows with the table shows here.
- *
- *   node bench/bgp/wire.ts
- *
- * The tables are what `bench:bgp` feeds to speakers: prefixes that share their attributes by the ten, AS paths of
- * three to six, so that an UPDATE carries ten prefixes. Each figure is the median of five runs.
+ * The codec by itself. The tables are what speakers are fed with: prefixes that share their attributes by the ten, AS paths of
+ * three to six, so that an UPDATE carries ten prefixes.
  */
 
 import { decodeAttributes, encodeAttributes } from '#bgp/wire/attributes.ts';
@@ -14,10 +10,9 @@ import { Ipv4Batch, type Ipv4Columns, Ipv6Batch, type Ipv6Columns } from '#bgp/w
 import { UpdatePacker } from '#bgp/wire/pack.ts';
 import type { CodecContext, PathAttributes } from '#bgp/wire/types.ts';
 import { UpdateScanner } from '#bgp/wire/update.ts';
+import { type Figures, SIZES } from './figures.ts';
 
-const SIZES = [10_000, 100_000, 1_000_000];
 const PER_SET = 10;
-const RUNS = 5;
 const CHUNK = 65_536;
 const CONTEXT: CodecContext = { as4: true, ebgp: true };
 const MESSAGE = 4096;
@@ -33,45 +28,27 @@ type Table = {
   readonly encodedMp: readonly Uint8Array[];
 };
 
-const results: Record<string, string[]> = {};
-
-for (const size of SIZES) {
-  const table = makeTable(size);
-  const stream4 = writeIpv4(table);
-  const stream6 = writeIpv6(table);
-  measure('read IPv4: frame, scan, prefixes', size, () => read(stream4, size, false));
-  measure('  the same and decode every attribute block', size, () => read(stream4, size, true));
-  measure('read IPv6: frame, scan, prefixes', size, () => read(stream6, size, false));
-  measure('  the same and decode every attribute block', size, () => read(stream6, size, true), 'read IPv6');
-  measure('write IPv4: pack into UPDATEs', size, () => writeIpv4(table));
-  measure('write IPv6: pack into UPDATEs', size, () => writeIpv6(table));
-  measure('write IPv4: pack withdrawals', size, () => withdrawIpv4(table));
-  measure('write: encode attributes (per prefix of ten)', size, () => encodeSets(table));
-}
-
-console.log(
-  `ns per prefix${' '.repeat(37)}${SIZES.map((size) => size.toLocaleString('en').padStart(11)).join('')}`,
-);
-for (const [name, figures] of Object.entries(results)) {
-  console.log(
-    `${name.replace(/^.*\|/, '').padEnd(50)}${figures.map((figure) => figure.padStart(11)).join('')}`,
-  );
-}
-
-function measure(name: string, size: number, run: () => unknown, group = ''): void {
-  const times: number[] = [];
-  // Small tables several times over, so that one figure is of about the same work at each size.
-  const repeats = Math.max(1, Math.floor(200_000 / size));
-  run();
-  for (let i = 0; i < RUNS; i++) {
-    const start = process.hrtime.bigint();
-    for (let j = 0; j < repeats; j++) run();
-    times.push(Number(process.hrtime.bigint() - start) / repeats / size);
+export function measureWire(figures: Figures): void {
+  for (const size of SIZES) {
+    const table = makeTable(size);
+    const stream4 = writeIpv4(table);
+    const stream6 = writeIpv6(table);
+    const measure = (name: string, run: () => unknown): void =>
+      figures.measure(
+        name,
+        size,
+        () => undefined,
+        () => run(),
+      );
+    measure('decode IPv4: frame, scan, prefixes', () => read(stream4, size, false));
+    measure('decode IPv4, every attribute block too', () => read(stream4, size, true));
+    measure('decode IPv6: frame, scan, prefixes', () => read(stream6, size, false));
+    measure('decode IPv6, every attribute block too', () => read(stream6, size, true));
+    measure('encode attributes (a set for ten prefixes)', () => encodeSets(table));
+    measure('encode IPv4: pack into UPDATEs', () => writeIpv4(table));
+    measure('encode IPv6: pack into UPDATEs', () => writeIpv6(table));
+    measure('encode IPv4: pack withdrawals', () => withdrawIpv4(table));
   }
-  times.sort((a, b) => a - b);
-  const key = `${group}|${name}`;
-  results[key] ??= [];
-  results[key].push(times[RUNS >> 1]!.toFixed(1));
 }
 
 function makeTable(size: number): Table {
