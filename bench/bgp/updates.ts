@@ -16,18 +16,21 @@ export type TableShape = {
   /** AS of the neighbour that sends them, and its address as next hop. */
   readonly asn: number;
   readonly nextHop: Uint8Array;
+  /** ASes of a path; 3 to 6 unless told. */
+  readonly pathLength?: number;
 };
 
 export const EXTERNAL: CodecContext = { as4: true, ebgp: true };
 
 /** Messages one after the other, as they would come from a socket. */
-export function announcements({ prefixes, perSet, asn, nextHop }: TableShape): Uint8Array {
-  const out = new Writer(prefixes * 6 + Math.ceil(prefixes / perSet) * 100);
+export function announcements({ prefixes, perSet, asn, nextHop, pathLength }: TableShape): Uint8Array {
+  const out = new Writer(prefixes * 6 + Math.ceil(prefixes / perSet) * (100 + 4 * (pathLength ?? 0)));
   for (let first = 0; first < prefixes; first += perSet) {
     const set = first / perSet;
     const random = mix(set);
-    // Paths of 3 to 6, the last two different for each set.
-    const middle = Array.from({ length: 1 + (random & 3) }, (_, i) => 1000 + (mix(random + i) % 60000));
+    // The last ones are different for each set.
+    const hops = pathLength === undefined ? 1 + (random & 3) : pathLength - 2;
+    const middle = Array.from({ length: hops }, (_, i) => 1000 + (mix(random + i) % 60000));
     const asns = [asn, ...middle, 100000 + set];
     out.message(UPDATE, (bytes, at) => {
       putU16(bytes, at, 0);

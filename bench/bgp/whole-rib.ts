@@ -12,7 +12,16 @@ import { Rib } from '#bgp/rib/rib.ts';
 import { HEADER_LENGTH, IPV4_UNICAST, MAX_MESSAGE } from '#bgp/wire/constants.ts';
 import { announcements, withdrawals } from './updates.ts';
 
-type Case = { readonly feeders: number; readonly prefixes: number; readonly receivers: number };
+type Case = {
+  readonly feeders: number;
+  readonly prefixes: number;
+  readonly receivers: number;
+  /** Prefixes that share an attribute set; 10 unless told. */
+  readonly perSet?: number;
+  readonly pathLength?: number;
+  /** How often everything is announced and withdrawn again at the end; once unless told. */
+  readonly flaps?: number;
+};
 
 const CASES: Readonly<Record<string, Case>> = {
   '10k': { feeders: 1, prefixes: 10_000, receivers: 1 },
@@ -20,6 +29,11 @@ const CASES: Readonly<Record<string, Case>> = {
   '1M': { feeders: 1, prefixes: 1_000_000, receivers: 1 },
   '10 feeders': { feeders: 10, prefixes: 100_000, receivers: 1 },
   '20 receivers': { feeders: 1, prefixes: 100_000, receivers: 20 },
+  '1M sets': { feeders: 1, prefixes: 1_000_000, receivers: 1, perSet: 1 },
+  'long paths': { feeders: 1, prefixes: 100_000, receivers: 1, pathLength: 200 },
+  '100 feeders': { feeders: 100, prefixes: 10_000, receivers: 1 },
+  '200 receivers': { feeders: 1, prefixes: 100_000, receivers: 200 },
+  '20 flaps': { feeders: 1, prefixes: 1_000_000, receivers: 1, flaps: 20 },
 };
 
 /** Octets read from a session at a time, as from a socket. */
@@ -44,7 +58,8 @@ if (wanted === undefined) {
   runCase(wanted, CASES[wanted]!);
 }
 
-function runCase(name: string, { feeders, prefixes, receivers }: Case): void {
+function runCase(name: string, shape: Case): void {
+  const { feeders, prefixes, receivers, perSet = 10, pathLength, flaps = 1 } = shape;
   const rib = new Rib(
     {
       asn: 65000,
@@ -82,16 +97,17 @@ function runCase(name: string, { feeders, prefixes, receivers }: Case): void {
     return index;
   };
   const from = Array.from({ length: feeders }, (_, i) => addPeer(2 + i));
-  const to = Array.from({ length: receivers }, (_, i) => addPeer(100 + i));
+  const to = Array.from({ length: receivers }, (_, i) => addPeer(200 + i));
   while (rib.process(BUDGET)) drain();
   drain();
 
   const tables = from.map((_, i) =>
     announcements({
       prefixes,
-      perSet: 10,
+      perSet,
       asn: 65002 + i,
       nextHop: Uint8Array.of(10, 0, 0, 2 + i),
+      ...(pathLength === undefined ? {} : { pathLength }),
     }),
   );
   const gone = withdrawals(prefixes);
@@ -104,8 +120,10 @@ function runCase(name: string, { feeders, prefixes, receivers }: Case): void {
   report('withdraw', total, () => feed(from.map(() => gone)));
   if (rib.families.get(IPV4_UNICAST)!.table.size !== 0) throw new Error('routes are left');
   // Once more with everything compiled and in memory that is there already.
-  report('announce', total, () => feed(tables));
-  report('withdraw', total, () => feed(from.map(() => gone)));
+  for (let i = 0; i < flaps; i++) {
+    report('announce', total, () => feed(tables));
+    report('withdraw', total, () => feed(from.map(() => gone)));
+  }
 
   function feed(streams: readonly Uint8Array[]): number {
     const at = streams.map(() => 0);

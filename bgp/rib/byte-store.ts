@@ -4,23 +4,31 @@
  * A string is what one routing update says besides its prefixes: a tag of 16 bits (whose meaning is the caller's), the next
  * hop if it stands apart from the attributes (as in MP_REACH_NLRI), and the attribute block. The parts are compared where they
  * lie, so that looking up what is there already copies nothing.
+ *
+ * A string that is discarded is only marked so and goes for good when its place is needed for another one of about its length.
  */
 
 import { NO_BYTES } from '#bgp/wire/bytes.ts';
 import { HashIndex } from './hash-index.ts';
+import { NetSet } from './net-set.ts';
 import { Rows } from './rows.ts';
 
 /** Fields of a row. */
 const BLOCK = 0;
 const LENGTH = 1;
 const HASH = 2;
+/** `DISCARDED` in the row of a string that is not in the store any more. */
 const REFS = 3;
+
+const DISCARDED = -1;
 
 const CHUNK_BITS = 18;
 const CHUNK = 1 << CHUNK_BITS;
 const CHUNK_MASK = CHUNK - 1;
 /** Blocks up to this size come in steps of 16 octets, larger ones in powers of two. */
 const FINE_LIMIT = 512;
+/** Enough for the longest string, of less than 128 KiB. */
+const SIZE_CLASSES = 48;
 /** Octets before the next hop: two of tag, one of its length. */
 const HEADER = 3;
 
@@ -51,9 +59,9 @@ export class ByteStore {
   readonly #chunks: Uint8Array[] = [];
   /** Where the unused rest of the last chunk begins. */
   #fill = CHUNK;
-  /** Per size class: the first free block plus one; a free block begins with the next one plus one. */
-  readonly #freeBlocks = new Int32Array(48);
-  #freeRow = 0;
+  /** By size class: rows of strings that were discarded, each with its block, and where the walk through them is. */
+  readonly #discarded: NetSet[] = Array.from({ length: SIZE_CLASSES }, () => new NetSet(1));
+  readonly #cursors = new Int32Array(SIZE_CLASSES);
 
   /** @param seed any 32-bit number; a random one keeps neighbours from choosing attributes that collide. */
   constructor(seed: number) {
@@ -63,7 +71,8 @@ export class ByteStore {
 
   /** The id of a string; 0 if it is not in the store. */
   find(key: ByteKey): number {
-    return this.#find(hashOf(this.#seed, key), key);
+    const id = this.#find(hashOf(this.#seed, key), key);
+    return this.inUse(id) ? id : 0;
   }
 
   /**
@@ -73,8 +82,10 @@ export class ByteStore {
   intern(key: ByteKey): number {
     const hash = hashOf(this.#seed, key);
     const found = this.#find(hash, key);
-    this.isNew = found === 0;
-    return found !== 0 ? found : this.#add(hash, key);
+    this.isNew = !this.inUse(found);
+    if (found === 0) return this.#add(hash, key);
+    if (this.isNew) this.#restore(found);
+    return found;
   }
 
   references(id: number): number {
@@ -97,26 +108,15 @@ export class ByteStore {
   discard(id: number): void {
     const rows = this.#rows.chunk(id);
     const at = this.#rows.at(id);
-    this.#index.remove(rows[at + HASH]!, id);
-    const block = rows[at + BLOCK]!;
     const sizeClass = sizeClassOf(rows[at + LENGTH]!);
+    rows[at + REFS] = DISCARDED;
+    this.#discarded[sizeClass]!.add(id);
     this.bytesInUse -= sizeOfClass(sizeClass);
-    const chunk = this.#chunks[block >>> CHUNK_BITS]!;
-    const offset = block & CHUNK_MASK;
-    const next = this.#freeBlocks[sizeClass]!;
-    chunk[offset] = next >>> 24;
-    chunk[offset + 1] = next >>> 16;
-    chunk[offset + 2] = next >>> 8;
-    chunk[offset + 3] = next;
-    this.#freeBlocks[sizeClass] = block + 1;
-    rows[at + BLOCK] = this.#freeRow;
-    rows[at + LENGTH] = -1;
-    this.#freeRow = id;
     this.size--;
   }
 
   inUse(id: number): boolean {
-    return id > 0 && id < this.limit && this.#rows.chunk(id)[this.#rows.at(id) + LENGTH] !== -1;
+    return id > 0 && id < this.limit && this.#rows.chunk(id)[this.#rows.at(id) + REFS] !== DISCARDED;
   }
 
   tag(id: number): number {
@@ -207,51 +207,59 @@ export class ByteStore {
 
   #add(hash: number, key: ByteKey): number {
     const length = lengthOf(key);
-    const at = this.#allocate(sizeClassOf(length));
-    const chunk = this.#chunks[at >>> CHUNK_BITS]!;
-    let offset = at & CHUNK_MASK;
+    const sizeClass = sizeClassOf(length);
+    const id = this.#place(sizeClass);
+    const rows = this.#rows.chunk(id);
+    const row = this.#rows.at(id);
+    const block = rows[row + BLOCK]!;
+    const chunk = this.#chunks[block >>> CHUNK_BITS]!;
+    let offset = block & CHUNK_MASK;
     chunk[offset++] = key.tag >>> 8;
     chunk[offset++] = key.tag;
     chunk[offset++] = key.nextHopEnd - key.nextHopStart;
     offset = copy(key.nextHop, key.nextHopStart, key.nextHopEnd, chunk, offset);
     copy(key.block, key.blockStart, key.blockEnd, chunk, offset);
-
-    let id = this.#freeRow;
-    if (id !== 0) {
-      this.#freeRow = this.#rows.chunk(id)[this.#rows.at(id) + BLOCK]!;
-    } else {
-      id = this.limit++;
-      this.#rows.reserve(id);
-    }
-    const rows = this.#rows.chunk(id);
-    const row = this.#rows.at(id);
-    rows[row + BLOCK] = at;
     rows[row + LENGTH] = length;
     rows[row + HASH] = hash;
     rows[row + REFS] = 0;
     this.#index.insert(hash, id);
+    this.bytesInUse += sizeOfClass(sizeClass);
     this.size++;
     return id;
   }
 
-  #allocate(sizeClass: number): number {
-    const size = sizeOfClass(sizeClass);
-    this.bytesInUse += size;
-    const free = this.#freeBlocks[sizeClass]!;
-    if (free !== 0) {
-      const chunk = this.#chunks[(free - 1) >>> CHUNK_BITS]!;
-      const at = (free - 1) & CHUNK_MASK;
-      this.#freeBlocks[sizeClass] =
-        (chunk[at]! << 24) | (chunk[at + 1]! << 16) | (chunk[at + 2]! << 8) | chunk[at + 3]!;
-      return free - 1;
+  /** Takes a string that was discarded in again. */
+  #restore(id: number): void {
+    const rows = this.#rows.chunk(id);
+    const at = this.#rows.at(id);
+    const sizeClass = sizeClassOf(rows[at + LENGTH]!);
+    rows[at + REFS] = 0;
+    this.#discarded[sizeClass]!.delete(id);
+    this.bytesInUse += sizeOfClass(sizeClass);
+    this.size++;
+  }
+
+  /** A row with a block of a size class. */
+  #place(sizeClass: number): number {
+    const discarded = this.#discarded[sizeClass]!;
+    if (discarded.size > 0) {
+      let id = discarded.next(this.#cursors[sizeClass]!);
+      if (id === -1) id = discarded.next(0);
+      this.#cursors[sizeClass] = id + 1;
+      discarded.delete(id);
+      this.#index.remove(this.#rows.chunk(id)[this.#rows.at(id) + HASH]!, id);
+      return id;
     }
+    const size = sizeOfClass(sizeClass);
     if (this.#fill + size > CHUNK) {
       this.#chunks.push(new Uint8Array(CHUNK));
       this.#fill = 0;
     }
-    const at = ((this.#chunks.length - 1) << CHUNK_BITS) | this.#fill;
+    const id = this.limit++;
+    this.#rows.reserve(id);
+    this.#rows.chunk(id)[this.#rows.at(id) + BLOCK] = ((this.#chunks.length - 1) << CHUNK_BITS) | this.#fill;
     this.#fill += size;
-    return at;
+    return id;
   }
 }
 

@@ -91,4 +91,23 @@ describe('byte store', () => {
       expect([store.limit, store.bytesInUse]).toEqual([limit, bytesInUse]);
     }
   });
+
+  it('gives a string that comes back the id it had, without references, and takes places only when it needs them', () => {
+    const store = new ByteStore(3);
+    const key = (i: number) => keyOf(0, new Uint8Array(0), Uint8Array.of(i, 1, 2, 3));
+    const ids = [1, 2, 3].map((i) => store.intern(key(i)));
+    for (const id of ids) store.discard(id);
+    expect([store.find(key(2)), store.inUse(ids[1]!), store.size, store.bytesInUse]).toEqual([
+      0,
+      false,
+      0,
+      0,
+    ]);
+    expect([store.intern(key(2)), store.isNew, store.references(ids[1]!)]).toEqual([ids[1], true, 0]);
+    expect([...store.block(ids[1]!)]).toEqual([2, 1, 2, 3]);
+    const others = [4, 5].map((i) => store.intern(key(i)));
+    expect(others.sort()).toEqual([ids[0], ids[2]]);
+    expect([store.find(key(1)), store.find(key(3)), store.find(key(2))]).toEqual([0, 0, ids[1]]);
+    expect([store.intern(key(6)), store.limit, store.size]).toEqual([4, 5, 4]);
+  });
 });
