@@ -3,7 +3,7 @@
  */
 
 import { isDeepStrictEqual } from 'node:util';
-import type { Address } from '#bgp/config/address.ts';
+import { type Address, parsePrefix } from '#bgp/config/address.ts';
 import { compareConfigs } from '#bgp/config/difference.ts';
 import type { SpeakerConfig } from '#bgp/config/model.ts';
 import type { KernelRoutes } from '#bgp/kernel/kernel-routes.ts';
@@ -145,10 +145,18 @@ export class Speaker implements SessionHandler {
   start(): void {
     const { kernel } = this;
     if (kernel !== undefined) {
-      kernel.start((id, resolution) => {
-        this.rib.nextHops.set(id, resolution);
-        this.#slices.wake();
-      });
+      kernel.start(
+        (id, resolution) => {
+          this.rib.nextHops.set(id, resolution);
+          this.#slices.wake();
+        },
+        (prefixes) => {
+          // An address or a subnet of this host that a neighbour announces too, or that it no longer is.
+          for (const feed of this.#kernelFeeds.values())
+            feed.exactly(prefixes.map((text) => parsePrefix(text)!));
+          this.#slices.wake();
+        },
+      );
       for (const family of this.#config.kernel.families) this.#feedKernel(kernel, family);
       this.#watchConvergence(kernel);
     }

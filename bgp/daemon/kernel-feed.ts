@@ -79,6 +79,15 @@ export class KernelFeed implements TargetFeed {
     }
   }
 
+  /** Has these prefixes looked at again, and none within them. */
+  exactly(prefixes: readonly Prefix[]): void {
+    const { table } = this.#family;
+    for (const { bytes, length } of prefixes) {
+      const net = 8 * bytes.length === table.addressBits ? table.findBytes(bytes, length) : 0;
+      if (net !== 0) this.#feed.mark(net);
+    }
+  }
+
   close(): void {
     this.#family.unsubscribe(this.#feed);
   }

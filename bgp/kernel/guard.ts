@@ -1,3 +1,4 @@
+import type { Route } from '#kernel/rtnetlink/route.ts';
 import type { RouteMirror } from './route-mirror.ts';
 
 /** 169.254.0.0/16, 127.0.0.0/8, 0.0.0.0/8, multicast and reserved; ::/128, ::1/128, fe80::/10, ff00::/8. */
@@ -22,6 +23,8 @@ export interface Words {
 export class Guard {
   readonly #mirror: RouteMirror;
   #own: readonly Words[] = [];
+  /** Destinations of routes that mean this host itself. */
+  #host: ReadonlySet<string> = new Set();
 
   /** @param mirror routes of others; those that the kernel made itself are this host's addresses and subnets */
   constructor(mirror: RouteMirror) {
@@ -33,6 +36,18 @@ export class Guard {
     this.#own = prefixes;
   }
 
+  /**
+   * To be called after the mirror has changed. Returns the prefixes, as text, for which `refuses` may say something else now: addresses and
+   * subnets that this host has got or lost.
+   */
+  refresh(): string[] {
+    const before = this.#host;
+    const now = new Set<string>();
+    for (const route of this.#mirror.routes()) if (isOfHost(route) !== undefined) now.add(route.destination);
+    this.#host = now;
+    return [...[...now].filter((each) => !before.has(each)), ...[...before].filter((each) => !now.has(each))];
+  }
+
   /** Why the prefix (4 or 16 bytes) must not be installed, or undefined when it may be. */
   refuses(address: Uint8Array, length: number): string | undefined {
     if (isReserved(address, length)) return 'loopback, link-local or multicast';
@@ -42,12 +57,17 @@ export class Guard {
       }
     }
     for (const route of this.#mirror.exact(address, length)) {
-      if (route.type === 'local' || route.type === 'anycast') return 'an address of this host';
-      // RTPROT_KERNEL: a subnet that one of our interfaces is on.
-      if (route.protocol === 2) return 'a subnet of this host';
+      const reason = isOfHost(route);
+      if (reason !== undefined) return reason;
     }
     return undefined;
   }
+}
+
+function isOfHost({ type, protocol }: Route): string | undefined {
+  if (type === 'local' || type === 'anycast') return 'an address of this host';
+  // RTPROT_KERNEL: a subnet that one of our interfaces is on.
+  return protocol === 2 ? 'a subnet of this host' : undefined;
 }
 
 function isReserved(address: Uint8Array, length: number): boolean {

@@ -87,6 +87,7 @@ export class KernelRoutes {
   readonly #installers: ReadonlyMap<4 | 6, RouteInstaller>;
   #monitor: RtnetlinkMonitor | undefined;
   #setResolution: (id: number, resolution: Resolution) => void = () => {};
+  #guardChanged: (prefixes: readonly string[]) => void = () => {};
   #settling: NodeJS.Timeout | undefined;
   #waysChanged = false;
   #repairDue = false;
@@ -136,13 +137,19 @@ export class KernelRoutes {
    * Starts to watch and reads what there is.
    *
    * @param setResolution is told how each tracked next hop is reached, now and whenever that changes
+   * @param guardChanged is told of prefixes for which the guard may say something else than before
    * @throws NetlinkError SyscallError
    */
-  start(setResolution: (id: number, resolution: Resolution) => void): void {
+  start(
+    setResolution: (id: number, resolution: Resolution) => void,
+    guardChanged: (prefixes: readonly string[]) => void = () => {},
+  ): void {
     this.#setResolution = setResolution;
+    this.#guardChanged = guardChanged;
     // First the watching, then the reading: nothing is missed between.
     this.#openMonitor();
     this.#relist();
+    this.guard.refresh();
     for (const installer of this.#installers.values()) installer.start();
   }
 
@@ -279,6 +286,8 @@ export class KernelRoutes {
     if (this.#waysChanged) {
       this.#waysChanged = false;
       this.#resolver.refresh();
+      const guarded = this.guard.refresh();
+      if (guarded.length > 0) this.#guardChanged(guarded);
     }
     if (this.#repairDue) this.#repair();
     else {

@@ -69,6 +69,15 @@ export class RouteMirror {
     return undefined;
   }
 
+  /** All of them, in no particular order. */
+  *routes(): Iterable<Route> {
+    for (const family of [4, 6] as const) {
+      for (const entries of this.#byLength[family].values()) {
+        for (const routes of entries.values()) yield* routes;
+      }
+    }
+  }
+
   /** Routes for exactly this prefix. */
   exact(address: Uint8Array, length: number): readonly Route[] {
     return this.#byLength[address.length === 4 ? 4 : 6].get(length)?.get(masked(address, length)) ?? [];

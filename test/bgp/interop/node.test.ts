@@ -71,6 +71,30 @@ describe('a node under two routers', () => {
     await tor1.withdraw('10.244.1.64/26', '203.0.113.0/24');
   });
 
+  test('a subnet that this node gets an address in is its own from then on, and free again without it', async () => {
+    await tor1.announce({ prefix: '203.0.113.0/24' }, { prefix: '2001:db8:c::/64' });
+    const both = () =>
+      [gateways('-4', '203.0.113.0/24').length, gateways('-6', '2001:db8:c::/64').length].join();
+    await waitFor(() => both() === '1,1', { what: 'what the router announces' });
+    // The kernel's own route to an IPv6 subnet has a worse metric than ours: hosts there would be out of reach.
+    for (const address of ['203.0.113.1/24', '2001:db8:c::1/64']) {
+      node.exec('ip', ['address', 'add', address, 'dev', 'eth0']);
+    }
+    await waitFor(() => both() === '0,0', { what: 'the subnets of this node left alone' });
+    expect(routes('-6', '2001:db8:c::/64')).toMatchObject([{ protocol: 'kernel' }]);
+    for (const address of ['203.0.113.1/24', '2001:db8:c::1/64']) {
+      node.exec('ip', ['address', 'del', address, 'dev', 'eth0']);
+    }
+    await waitFor(() => both() === '1,1', { what: 'what the router announces, again' });
+    // An address of this node.
+    await tor1.announce({ prefix: '10.0.1.1/32' });
+    await margay.path('10.0.1.1/32', TOR1);
+    await tor1.announce({ prefix: '203.0.113.0/25' });
+    await waitFor(() => gateways('-4', '203.0.113.0/25').length === 1, { what: 'another route of it' });
+    expect(gateways('-4', '10.0.1.1/32')).toEqual([]);
+    await tor1.withdraw('203.0.113.0/24', '2001:db8:c::/64', '10.0.1.1/32', '203.0.113.0/25');
+  });
+
   test('a route that somebody deletes or replaces is back within a second', async () => {
     node.exec('ip', ['route', 'del', SHARED]);
     const start = performance.now();

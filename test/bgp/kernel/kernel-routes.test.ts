@@ -296,4 +296,40 @@ describe('routes of the speaker in the kernel', () => {
     const found = guard.refuses(address, length);
     expect(found ?? 'nothing wrong with it').toContain(expected);
   });
+
+  test('what this host gets or loses, the guard is asked about again, also after a link was down', async () => {
+    const kernel = new KernelRoutes({
+      namespace: inside,
+      families: [4, 6],
+      table: 254,
+      protocol: PROTOCOL,
+      metric: 32,
+      seed: 1,
+      onEvent: (event) => events.push(event),
+    });
+    open.push(kernel);
+    const told = new Set<string>();
+    kernel.start(
+      () => {},
+      (prefixes) => {
+        for (const prefix of prefixes) told.add(prefix);
+      },
+    );
+    const { address, length } = parsePrefix('198.51.100.0/24');
+    expect(kernel.guard.refuses(address, length)).toBeUndefined();
+    node.exec('ip', ['address', 'add', '198.51.100.1/24', 'dev', 'up0']);
+    await waitFor(() => told.has('198.51.100.0/24') && told.has('198.51.100.1/32'), {
+      what: 'the new subnet and address',
+      timeout: PUT_RIGHT,
+    });
+    expect(kernel.guard.refuses(address, length)).toContain('subnet of this host');
+    told.clear();
+    node.exec('ip', ['link', 'set', 'up0', 'down']);
+    await waitFor(() => told.has('198.51.100.0/24') && told.has('2001:db8::/64'), {
+      what: 'the end of them',
+      timeout: PUT_RIGHT,
+      details: () => [...told].join(' '),
+    });
+    expect(kernel.guard.refuses(address, length)).toBeUndefined();
+  });
 });
