@@ -73,6 +73,7 @@ function sourceChains(): ChainContents[] {
 /** Neighbour and router discovery (RFC 4861), listeners of multicast (RFC 3810). */
 const NEIGHBOUR_MESSAGES = [
   'nd-router-solicit',
+  'nd-router-advert',
   'nd-neighbor-solicit',
   'nd-neighbor-advert',
   'mld-listener-report',
@@ -230,7 +231,7 @@ function hostChains({ podToHost, hostToPod }: DataplaneSettings, has: HasSet): C
       (rule) => [
         rule().match(field, '!=', PODS).accept(),
         rule().has(ct.state, 'established,related').accept(),
-        rule().match(icmpv6.type, '==', '133-137').accept().comment('neighbour discovery'),
+        rule().in(icmpv6.type, NEIGHBOUR_MESSAGES).accept().comment('neighbour discovery'),
         ...(has(sets.failsafeSet(failsafe).name)
           ? [rule().in([meta.l4proto, th.dport], sets.failsafeSet(failsafe)).accept()]
           : []),

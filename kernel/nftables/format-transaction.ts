@@ -78,16 +78,27 @@ export interface TableContents {
   readonly objects: readonly StatefulObject[];
 }
 
+export interface FormatOptions {
+  /** An element a line, where there are several. */
+  readonly elementLines?: boolean;
+}
+
 /** A table with all that is in it as `nft list table` shows it, but for how long lists are broken into lines. */
-export function formatTable(contents: TableContents): string {
+export function formatTable(contents: TableContents, { elementLines = false }: FormatOptions = {}): string {
   const { table, chains, sets, objects } = contents;
   const section = (head: string, lines: readonly string[]): string =>
     [`\t${head} {`, ...lines.filter((line) => line !== '').map((line) => `\t\t${line}`), '\t}'].join('\n');
   const sections = [
     ...objects.map((o) => section(`${o.kind} ${o.name}`, objectParts(o))),
     ...sets.map(({ set, elements }) => {
-      const list = elements.length > 0 ? `elements =${elementsText(set, elements)}` : '';
-      return section(`${setWord(set)} ${set.name}`, [...setParts(set), list]);
+      const texts = elements.map((element) => formatElement(set, element));
+      const list =
+        texts.length === 0
+          ? []
+          : elementLines && texts.length > 1
+            ? ['elements = {', ...texts.map((text) => `\t${text},`), '}']
+            : [`elements = { ${texts.join(', ')} }`];
+      return section(`${setWord(set)} ${set.name}`, [...setParts(set), ...list]);
     }),
     ...chains.map(({ chain, rules }) =>
       section(`chain ${chain.name}`, [
@@ -159,7 +170,7 @@ function priorityText({ priority, hook }: BaseChain): string {
 
 /** nft has the names of NAT only for the hooks that they belong to. */
 function hasName(name: string, hook: string): boolean {
-  if (name === 'dstnat') return hook === 'prerouting' || hook === 'output';
+  if (name === 'dstnat') return hook === 'prerouting';
   if (name === 'srcnat') return hook === 'postrouting' || hook === 'input';
   return hook !== 'ingress' && hook !== 'egress' ? true : name === 'filter';
 }
