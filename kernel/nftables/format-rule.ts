@@ -227,7 +227,8 @@ class Printer {
   #nat(e: NatExpression): string {
     const operand = e.address === undefined ? undefined : this.#at(e.address);
     const fromMap = operand !== undefined && operand.value === undefined;
-    if (this.#family === 'inet') this.#imply('nfproto');
+    // With a map nft asks for the family only where a field of the key does.
+    if (this.#family === 'inet' && !fromMap) this.#imply('nfproto');
     const family = this.#family === e.family && !(fromMap && e.port !== undefined) ? '' : ` ${e.family}`;
     const flags = natFlags(e);
     const prefix = e.netmap ? ' prefix' : '';
