@@ -5,18 +5,19 @@
  *     npm run bench:policy-compile -- 100000     one size, by its pods
  *
  * First all nodes of each size are compiled; then, for the largest, events come with one node open (what an event costs),
- * and with 1,000 (what it costs to tell all that it concerns). Each of these runs in a process of its own, so that its
- * memory is its own. Exits with 1 when a bar is missed.
+ * and with 1,000 (what it costs to tell all that it concerns), and then with 1,000 nodes that are told over gRPC. Each of
+ * these runs in a process of its own, so that its memory is its own. Exits with 1 when a bar is missed.
  */
 
 import { spawnSync } from 'node:child_process';
 import os from 'node:os';
-import { keyOf, type Resource } from '#datastore/resource.ts';
 import type { Change } from '#datastore/source.ts';
 import { Compiler } from '#policy/compiler/compiler.ts';
 import type { ProgramSink } from '#policy/program/program.ts';
 import { boxesOf } from '#proto/ports.ts';
-import { BenchCluster, NAMESPACES, namespace, pod, policy } from './cluster.ts';
+import { BenchCluster } from './cluster.ts';
+import { eventsOf, put } from './events.ts';
+import { measureStream } from './stream.ts';
 
 /** Pods, policies. */
 const SIZES: readonly (readonly [number, number])[] = [
@@ -103,7 +104,6 @@ function measureAll(pods: number, policies: number): boolean {
 function measureEvents(nodes: number): boolean {
   const [pods, policies] = LARGEST;
   const { compiler, cluster, counters } = open(pods, policies, nodes);
-  const places = cluster.nodes.length;
   console.log(
     `events at ${pods} pods and ${policies} policies, ${counters.length} nodes open, ${ROUNDS} of each kind:`,
   );
@@ -128,47 +128,25 @@ function measureEvents(nodes: number): boolean {
       `  ${name.padEnd(24)} median ${median.toFixed(3)} ms, p99 ${p99.toFixed(3)} ms, ${changes} changes told${missed ? ` MISSED: at most ${bar} ms` : ''}`,
     );
   };
-  // In the namespaces of the first node's pods, so that what happens there concerns it.
-  const [first] = cluster.nodes;
-  const homes = cluster.pods.filter(({ nodeName }) => nodeName === first);
-  const home = (i: number) => Number(homes[i % homes.length]!.namespace.slice('ns-'.length));
-  const number = (i: number) => pods + NAMESPACES * (i + 1) + home(i);
-  const another = (i: number) => policy(policies + NAMESPACES * i + home(i));
-  const opened = (i: number) => ({
-    ...another(i),
-    ingress: [{ peers: [], ports: [{ protocol: 'TCP' as const, port: 7_000 + i, endPort: undefined }] }],
-  });
-  measure('pod with known labels', BARS.pod, (i) => put(pod(number(i), places)));
-  measure('pod deleted', BARS.pod, (i) => remove(pod(number(i), places)));
-  measure('pod with new labels', BARS.pod, (i) => put(pod(number(i), places, { new: `label-${i}` })));
-  measure('pod gets other labels', BARS.pod, (i) => put(pod(number(i), places, { app: `app-${i % 20}` })));
-  measure('policy added', BARS.policy, (i) => put(another(i)));
-  measure('policy changed', BARS.policy, (i) => put(opened(i)));
-  measure('policy deleted', BARS.policy, (i) => remove(another(i)));
-  measure('namespace gets a label', BARS.policy, (i) => put(namespace(home(i), { 'new-label': 'x' })));
-  measure('namespace changes team', BARS.policy, (i) => put(namespace(home(i), { team: `team-${i % 25}` })));
+  for (const { name, about, change } of eventsOf(cluster)) measure(name, BARS[about], change);
   console.log(`  ${(process.resourceUsage().maxRSS / 1_024).toFixed(0)} MB`);
   return ok;
 }
 
-function put(resource: Resource): Change {
-  return { type: 'put', resource };
-}
-
-function remove(resource: Resource): Change {
-  return { type: 'delete', key: keyOf(resource) };
-}
-
-/** What a process of its own is started for: `all PODS` or `events NODES`. */
-function runPart([part, number]: readonly string[]): boolean {
+/** What a process of its own is started for: `all PODS`, `events NODES` or `stream`. */
+async function runPart([part, number]: readonly string[]): Promise<boolean> {
   if (part === 'events') return measureEvents(Number(number));
   const [pods, policies] = SIZES.find(([pods]) => `${pods}` === number)!;
+  if (part === 'stream') {
+    await measureStream(pods, policies);
+    return true;
+  }
   return measureAll(pods, policies);
 }
 
 const [only, ...rest] = process.argv.slice(2);
 if (only === 'part') {
-  process.exitCode = runPart(rest) ? 0 : 1;
+  process.exitCode = (await runPart(rest)) ? 0 : 1;
 } else {
   const sizes = SIZES.filter(([pods]) => only === undefined || `${pods}` === only);
   if (sizes.length === 0) {
@@ -179,7 +157,7 @@ if (only === 'part') {
   }
   console.log(`${os.cpus().length} CPUs ${os.cpus()[0]?.model ?? ''}, Node ${process.version}`);
   const parts = sizes.map(([pods]) => ['all', `${pods}`]);
-  if (sizes.includes(LARGEST)) parts.push(['events', '1'], ['events', '1000']);
+  if (sizes.includes(LARGEST)) parts.push(['events', '1'], ['events', '1000'], ['stream', `${LARGEST[0]}`]);
   const results = parts.map((part) =>
     spawnSync(process.execPath, [import.meta.filename, 'part', ...part], { stdio: 'inherit' }),
   );

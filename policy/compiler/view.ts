@@ -175,9 +175,11 @@ export class View {
     this.#blocksChanged = false;
     const blocks = [...this.#atoms.keys()].filter(({ pods }) => pods === undefined);
     const sets = blocks.map((atom): [Facet, readonly AddressRange[]] => [atom.facet(), atom.ranges!]);
+    const moved: Record<Family, readonly AddressRange[]> = { 4: [], 6: [] };
     for (const family of [4, 6] as const) {
       const pieces = cutInPieces(sets, family);
       const classes = pieces.map(({ members }) => this.#acquire(members));
+      moved[family] = differences(this.#pieces[family], this.#pieceClasses[family], pieces, classes, family);
       for (const state of this.#pieceClasses[family]) this.#release(state);
       const told = this.#blockRanges(family);
       this.#pieces[family] = pieces;
@@ -185,11 +187,14 @@ export class View {
       const ranges = this.#blockRanges(family);
       if (!sameRanges(told, ranges)) this.#context.sink.blocks(this.#context.direction, family, ranges);
     }
-    // Which of a group's addresses are in which block may be another now.
-    for (const group of this.#peers.keys()) this.#changedPeers.add(group);
-    for (const atom of this.#atoms.keys()) {
-      if (atom.ranges !== undefined)
-        for (const group of atom.pods?.groups ?? []) this.#changedPeers.add(group);
+    // What blocks say of an address is part of the class of its group.
+    if (moved[4].length + moved[6].length === 0) return;
+    for (const group of this.#peers.keys()) {
+      for (const address of group.addresses) {
+        if (findRange(moved[familyOf(address)], address) === undefined) continue;
+        this.#changedPeers.add(group);
+        break;
+      }
     }
   }
 
@@ -330,4 +335,19 @@ function sameRanges(a: readonly BlockRange[], b: readonly BlockRange[]): boolean
   const same = (one: BlockRange, two: BlockRange) =>
     one.first === two.first && one.last === two.last && one.class === two.class;
   return a.length === b.length && a.every((range, i) => same(range, b[i]!));
+}
+
+/** The addresses that two lists of pieces have in different classes. */
+function differences(
+  before: readonly AddressRange[],
+  classesBefore: readonly ClassState[],
+  after: readonly AddressRange[],
+  classesAfter: readonly ClassState[],
+  family: Family,
+): AddressRange[] {
+  const sets = [
+    ...before.map((range, i) => [{ state: classesBefore[i]! }, [range]] as const),
+    ...after.map((range, i) => [{ state: classesAfter[i]! }, [range]] as const),
+  ];
+  return cutInPieces(sets, family).filter(({ members: [one, two] }) => one!.state !== two?.state);
 }

@@ -2,10 +2,10 @@
  * From one compiler to many readers. A node that somebody wants is open in the compiler once, however many ask for it.
  */
 
-import { setImmediate } from 'node:timers/promises';
 import type { margay } from '#proto/generated/policy.js';
 import type { Compiler } from '../compiler/compiler.ts';
 import type { ProgramSink } from '../program/program.ts';
+import { Gate } from './gate.ts';
 import { PART_BYTES, pack } from './pack.ts';
 import { Subscriber } from './subscriber.ts';
 
@@ -13,6 +13,7 @@ import { Subscriber } from './subscriber.ts';
 const MOST_OF_A_NODE = 8;
 /** Keys that may wait for a reader in any case. */
 const LEAST_LIMIT = 1_024;
+const SNAPSHOTS = { most: 16, patience: 1_000 };
 
 /** Thrown into a reader when too many others came for its node. */
 export class ReplacedError extends Error {
@@ -40,24 +41,32 @@ export interface FanoutOptions {
   readonly partBytes?: number;
   /** See {@link Subscriber}. */
   readonly leastLimit?: number;
+  /**
+   * Snapshots that are made and not yet written, at most: what waits is large. Ms after which one does not count any more,
+   * because its reader does not read.
+   */
+  readonly snapshots?: { readonly most: number; readonly patience: number };
 }
 
 export class Fanout {
   readonly #compiler: Compiler;
-  readonly #options: Required<FanoutOptions>;
+  readonly #options: Required<Omit<FanoutOptions, 'snapshots'>>;
   readonly #feeds = new Map<string, Feed>();
   readonly #subscribers = new Set<Subscriber>();
   /** Those that have to be told everything once they are ready for it. */
   readonly #behind = new Set<Subscriber>();
   readonly #inSync = Promise.withResolvers<void>();
-  /** Whose turn it is to have a node opened. */
-  #turn: Promise<void> = Promise.resolve();
+  readonly #gate: Gate;
   /** When the last change was taken over; seconds since 1970. */
   #changedAt = 0;
 
-  constructor(compiler: Compiler, { date, partBytes = PART_BYTES, leastLimit = LEAST_LIMIT }: FanoutOptions) {
+  constructor(
+    compiler: Compiler,
+    { date, partBytes = PART_BYTES, leastLimit = LEAST_LIMIT, snapshots = SNAPSHOTS }: FanoutOptions,
+  ) {
     this.#compiler = compiler;
     this.#options = { date, partBytes, leastLimit };
+    this.#gate = new Gate(snapshots.most, snapshots.patience);
   }
 
   /** In the order in which they came. */
@@ -117,14 +126,18 @@ export class Fanout {
     const { signal } = subscriber.ended;
     while (!signal.aborted) {
       await subscriber.ready();
-      if (subscriber.isBehind) await this.#begin(subscriber);
-      if (signal.aborted) return;
-      for (const part of pack(subscriber.take(this.#changedAt), this.#options.partBytes)) {
-        yield part;
-        await written();
+      const leave = subscriber.isBehind ? await this.#begin(subscriber) : undefined;
+      try {
         if (signal.aborted) return;
+        for (const part of pack(subscriber.take(this.#changedAt), this.#options.partBytes)) {
+          yield part;
+          await written();
+          if (signal.aborted) return;
+        }
+        subscriber.written();
+      } finally {
+        leave?.();
       }
-      subscriber.written();
     }
   }
 
@@ -134,29 +147,20 @@ export class Fanout {
     this.#subscribers.add(subscriber);
   }
 
-  /** Has everything told to a reader, when it is its turn. */
-  async #begin(subscriber: Subscriber): Promise<void> {
+  /** Has everything told to a reader, when it is its turn. @returns to be called when it is written */
+  async #begin(subscriber: Subscriber): Promise<() => void> {
     const { signal } = subscriber.ended;
     await Promise.race([this.#inSync.promise, aborted(signal)]);
-    if (signal.aborted) return;
-    const before = this.#turn;
-    const { promise, resolve } = Promise.withResolvers<void>();
-    this.#turn = promise;
-    await before;
-    try {
-      if (signal.aborted) return;
-      let feed = this.#feeds.get(subscriber.node);
-      if (feed === undefined) {
-        feed = new Feed(this.#compiler, subscriber.node, () => this.#changedAt);
-        this.#feeds.set(subscriber.node, feed);
-      }
-      feed.join(subscriber);
-      this.#behind.delete(subscriber);
-      // To open a node takes a while: let others have theirs.
-      await setImmediate();
-    } finally {
-      resolve();
+    const leave = await this.#gate.enter(signal);
+    if (signal.aborted) return leave;
+    let feed = this.#feeds.get(subscriber.node);
+    if (feed === undefined) {
+      feed = new Feed(this.#compiler, subscriber.node, () => this.#changedAt);
+      this.#feeds.set(subscriber.node, feed);
     }
+    feed.join(subscriber);
+    this.#behind.delete(subscriber);
+    return leave;
   }
 
   #leave(subscriber: Subscriber): void {

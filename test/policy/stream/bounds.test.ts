@@ -4,6 +4,7 @@ import type { Pod } from '#datastore/kinds/pod.ts';
 import { keyOf } from '#datastore/resource.ts';
 import { PART_BYTES } from '#policy/stream/pack.ts';
 import { margay } from '#proto/generated/policy.js';
+import { waitFor } from '#test/helpers/wait.ts';
 import { CompiledCluster, describeProgram, puts } from '../compiled.ts';
 import { Reader, World } from './world.ts';
 
@@ -182,6 +183,47 @@ describe('readers', () => {
     expect(readers[0]!.error).toMatchObject({ code: 'READER_REPLACED' });
     expect([...world.fanout.subscribers]).toHaveLength(8);
     expect(readers[1]!.error).toBeUndefined();
+    for (const reader of readers) await reader.cut();
+  });
+});
+
+describe('snapshots', () => {
+  /** Readers that do not read, each of a node of its own. */
+  function crowd(world: World): Reader[] {
+    world.put(policy('p'), ...Array.from({ length: 12 }, (_, i) => pod(i, `node-${i}`)));
+    const readers = Array.from({ length: 12 }, (_, i) => new Reader(world, `node-${i}`));
+    for (const reader of readers) reader.connect();
+    world.start();
+    return readers;
+  }
+  const made = (world: World) =>
+    [...world.fanout.subscribers].filter(({ snapshots }) => snapshots > 0).length;
+  const turns = async () => {
+    for (let turn = 0; turn < 100; turn++) await new Promise(setImmediate);
+  };
+
+  test('are made for few readers at a time, so that a crowd costs no more', async () => {
+    const world = new World({ snapshots: { most: 3, patience: 1_000_000 } });
+    const readers = crowd(world);
+    await turns();
+    expect(made(world)).toBe(3);
+    await readers[0]!.step();
+    await turns();
+    expect(made(world)).toBe(4);
+    // One that leaves makes room too, and one that leaves while it waits takes none.
+    await readers[1]!.cut();
+    await readers[11]!.cut();
+    await turns();
+    expect(made(world)).toBe(4);
+    for (const reader of readers.slice(2, 11)) await reader.drain();
+    expect(made(world)).toBe(10);
+    for (const reader of readers) await reader.cut();
+  });
+
+  test('do not wait for readers that do not read', async () => {
+    const world = new World({ snapshots: { most: 3, patience: 5 } });
+    const readers = crowd(world);
+    await waitFor(() => made(world) === 12, { what: 'all have one' });
     for (const reader of readers) await reader.cut();
   });
 });
