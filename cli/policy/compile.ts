@@ -2,6 +2,7 @@ import type { Command } from 'commander';
 import type { Resource } from '#datastore/resource.ts';
 import { CliError, type Context, EXIT } from '../program.ts';
 import { filesOption, loadObjects } from './files.ts';
+import { currentObjects } from './objects.ts';
 
 /** `margay policy compile`. */
 export function compileCommand(policy: Command, context: Context): void {
@@ -13,8 +14,8 @@ export function compileCommand(policy: Command, context: Context): void {
     .addOption(
       filesOption(
         '-f, --file <path>',
-        'file or directory with the objects of the cluster, - for standard input; may be repeated',
-      ).makeOptionMandatory(),
+        'file or directory with the objects of the cluster, - for standard input, in the place of those that the engine has; may be repeated',
+      ),
     )
     .requiredOption('-n, --node <name>', 'the node whose pods it is about')
     .option('--table <name>', 'name of the table, of family inet', 'margay')
@@ -22,20 +23,20 @@ export function compileCommand(policy: Command, context: Context): void {
       'after',
       `
 Examples:
-  margay policy compile -f cluster/ --node n1              read it
-  margay policy compile -f cluster/ --node n1 | nft -c -f -    have nft check it
+  margay policy compile --node n1                              what the engine has for a node
+  margay policy compile -f cluster/ --node n1 | nft -c -f -    from files; have nft check it
   margay policy compile -f cluster/ --node n1 | nft -f -       load it, in the place of the last one
 
-Exit status: 0 printed, 2 the command line or the objects are wrong.`,
+Exit status: 0 printed, 2 the command line or the objects are wrong, 3 the engine does not answer.`,
     )
-    .action(async ({ file, node, table }: { file: string[]; node: string; table: string }) => {
+    .action(async ({ file, node, table }: { file?: string[]; node: string; table: string }) => {
       if (!/^[A-Za-z_][A-Za-z0-9_-]{0,30}$/.test(table)) {
         throw new CliError(
           `--table: found ${JSON.stringify(table)}, expected a letter, then letters, digits, _ and -`,
           EXIT.usage,
         );
       }
-      const resources = await loadObjects(file, context);
+      const resources = file === undefined ? await currentObjects(policy) : await loadObjects(file, context);
       checkNode(resources, node);
       const { compileRuleset } = await import('#policy/review/compile.ts');
       context.out.write(compileRuleset(resources, node, table));
