@@ -157,6 +157,9 @@ const FLAG_NAMES: Readonly<Record<string, string>> = {
   'log.level': '--log-level',
 };
 
+/** All settings: path in the file, option. */
+export const SETTINGS: readonly (readonly [string, string])[] = Object.entries(FLAG_NAMES);
+
 /** There is no listening on TCP without certificates, and no certificates for nothing. */
 function readListen(
   document: ConfigDocument,
@@ -170,7 +173,7 @@ function readListen(
     key: value<string>('listen.tls.key'),
   };
   const files = Object.keys(tls) as (keyof TlsFiles)[];
-  const isWanted = document.valueAt(['listen']) !== undefined || address !== undefined;
+  const isWanted = document.valueAt(['listen']) !== undefined || flags.listen !== undefined;
   if ((!isWanted && files.every((file) => tls[file] === undefined)) || hasProblemAt(document, 'listen')) {
     return undefined;
   }

@@ -8,13 +8,15 @@ import { type Kind, keyOf, type Resource, type ResourceKey } from '#datastore/re
 import type { Change, Source, Update } from '#datastore/source.ts';
 import { Compiler } from '../compiler/compiler.ts';
 import { Cluster } from '../evaluator/cluster.ts';
-import { Fanout } from '../stream/fanout.ts';
+import { Fanout, type FanoutOptions } from '../stream/fanout.ts';
 
 export interface EngineOptions {
   readonly source: Source;
   readonly log: Log;
   /** ms since 1970. */
   readonly date: () => number;
+  /** See {@link Fanout}. */
+  readonly stream?: Omit<FanoutOptions, 'date'>;
 }
 
 /** Lines of problems that are logged for one update. */
@@ -32,7 +34,7 @@ export class Engine {
 
   constructor(options: EngineOptions) {
     this.#options = options;
-    this.fanout = new Fanout(this.compiler, { date: options.date });
+    this.fanout = new Fanout(this.compiler, { date: options.date, ...options.stream });
   }
 
   /** Since when all objects are known; seconds since 1970, 0 for not yet. */

@@ -66,6 +66,10 @@ export class EngineProcess implements AsyncDisposable {
     return this.#ended;
   }
 
+  signal(signal: NodeJS.Signals): void {
+    this.#child!.kill(signal);
+  }
+
   /** Waits for the end. */
   get ended(): Promise<number | null> {
     return this.#ended;

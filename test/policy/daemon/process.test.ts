@@ -1,5 +1,6 @@
-import { existsSync, renameSync } from 'node:fs';
+import { existsSync, renameSync, writeFileSync } from 'node:fs';
 import { createConnection } from 'node:net';
+import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { margay } from '#proto/generated/policy.js';
 import { runCommand } from '#test/helpers/command.ts';
@@ -237,6 +238,30 @@ test('the status is printed as a table and as JSON; without a daemon that is sai
     status: 3,
     stderr: expect.stringMatching(/does not answer/),
   });
+});
+
+test('SIGHUP has the level of the log read again; what is wrong then changes nothing', async () => {
+  await using engine = new EngineProcess();
+  engine.write(near, web);
+  const file = join(engine.folder, 'engine.yaml');
+  const settings = (level: string, directory = engine.objects) =>
+    writeFileSync(file, `datastore: {directory: ${directory}}\nlog: {level: ${level}}\n`);
+  settings('info');
+  await engine.start('--config', file);
+  const reader = engine.read('n1');
+  await told(reader, [near, web]);
+  const hangUp = async (line: string) => {
+    engine.signal('SIGHUP');
+    await waitFor(() => engine.log.includes(line), { what: line });
+  };
+  settings('debug');
+  await hangUp('configuration read');
+  engine.write(far);
+  await told(reader, [near, web, far]);
+  await waitFor(() => engine.log.includes('objects changed'), { what: 'a line of the level debug' });
+  settings('loud');
+  await hangUp('log.level: found \\"loud\\", expected error, warn, info or debug');
+  expect(reader.ends).toEqual([]);
 });
 
 test.each<[string, (engine: EngineProcess) => Promise<void>]>([
