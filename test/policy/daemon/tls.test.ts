@@ -86,6 +86,10 @@ describe('over mutual TLS', () => {
     const client = engine.as(own);
     await expect(client.getStatus({})).rejects.toMatchObject({ code: 'PERMISSION_DENIED' });
     await expect(client.explain({})).rejects.toMatchObject({ code: 'PERMISSION_DENIED' });
+    const list = async () => {
+      for await (const _ of client.listObjects({}));
+    };
+    await expect(list()).rejects.toMatchObject({ code: 'PERMISSION_DENIED' });
     client.close();
 
     // Certificates of the authority that are not of a node.
