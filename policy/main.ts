@@ -103,6 +103,10 @@ export async function runPolicy({ flags, signal }: RunOptions): Promise<void> {
     log.info({ socket: config.api.socket, listen: address, directory }, 'policy engine started');
     await engine.run(stop.signal);
     log.info('policy engine stops');
+  } catch (error) {
+    if (!isOperatorFault(error))
+      log.error({ error: describe(error) }, 'the engine failed and ends; nodes keep what they have');
+    throw error;
   } finally {
     process.off('SIGHUP', reload);
     clearInterval(looking);

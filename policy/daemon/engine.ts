@@ -71,8 +71,25 @@ export class Engine {
     return this.#cluster;
   }
 
-  /** Follows the source until the signal. */
+  /**
+   * Follows the source until the signal.
+   *
+   * @throws what the compiler throws: a fault of ours, after which nothing that it says can be trusted
+   */
   async run(signal: AbortSignal): Promise<void> {
+    const stop = new AbortController();
+    const onAbort = () => stop.abort(signal.reason);
+    signal.addEventListener('abort', onAbort);
+    if (signal.aborted) onAbort();
+    try {
+      await Promise.race([this.#follow(stop.signal), this.fanout.failure]);
+    } finally {
+      signal.removeEventListener('abort', onAbort);
+      stop.abort();
+    }
+  }
+
+  async #follow(signal: AbortSignal): Promise<void> {
     for await (const update of this.#options.source.watch(signal)) this.#take(update);
   }
 

@@ -56,6 +56,7 @@ export class Fanout {
   /** Those that have to be told everything once they are ready for it. */
   readonly #behind = new Set<Subscriber>();
   readonly #inSync = Promise.withResolvers<void>();
+  readonly #failure = Promise.withResolvers<never>();
   readonly #gate: Gate;
   /** When the last change was taken over; seconds since 1970. */
   #changedAt = 0;
@@ -66,7 +67,14 @@ export class Fanout {
   ) {
     this.#compiler = compiler;
     this.#options = { date, partBytes, leastLimit };
+    // Whoever does not ask for it has it from his reader.
+    this.#failure.promise.catch(() => {});
     this.#gate = new Gate(snapshots.most, snapshots.patience);
+  }
+
+  /** Rejects when the compiler failed while a node was opened: what it knows can not be trusted any more. */
+  get failure(): Promise<never> {
+    return this.#failure.promise;
   }
 
   /** In the order in which they came. */
@@ -158,7 +166,13 @@ export class Fanout {
       feed = new Feed(this.#compiler, subscriber.node, () => this.#changedAt);
       this.#feeds.set(subscriber.node, feed);
     }
-    feed.join(subscriber);
+    try {
+      feed.join(subscriber);
+    } catch (error) {
+      this.#failure.reject(error);
+      leave();
+      throw error;
+    }
     this.#behind.delete(subscriber);
     return leave;
   }
