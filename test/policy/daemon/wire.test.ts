@@ -2,8 +2,8 @@ import { join } from 'node:path';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { keyOf, type Resource, type ResourceKey } from '#datastore/resource.ts';
-import type { Source, Update } from '#datastore/source.ts';
-import { Engine } from '#policy/daemon/engine.ts';
+import type { Change, Source, Update } from '#datastore/source.ts';
+import { Engine, type EngineOptions } from '#policy/daemon/engine.ts';
 import { localHandlers } from '#policy/daemon/handlers.ts';
 import { connect } from '#proto/client.ts';
 import { policyService } from '#proto/policy.ts';
@@ -14,21 +14,25 @@ import { waitFor } from '#test/helpers/wait.ts';
 import { anyCluster, anyManifest, type Manifest, resourcesOf, withYaml } from '../clusters.ts';
 import { expectedPrograms, NodeReader } from './engine-process.ts';
 import { FaultyWire } from './faulty-wire.ts';
+import { pod, policy } from './objects.ts';
 
 /** Objects that change when the test says so; each engine that starts finds what there is then. */
 class Objects implements Source {
   readonly state = new Map<ResourceKey, { readonly manifest: Manifest; readonly resource: Resource }>();
   readonly #followers = new Set<(update: Update) => void>();
 
-  put(manifest: Manifest): void {
-    const [resource] = resourcesOf([manifest]) as [Resource];
-    this.state.set(keyOf(resource), { manifest, resource });
-    this.#tell({ type: 'changes', changes: [{ type: 'put', resource }], problems: [] });
+  put(...manifests: readonly Manifest[]): void {
+    const changes = manifests.map((manifest): Change => {
+      const [resource] = resourcesOf([manifest]) as [Resource];
+      this.state.set(keyOf(resource), { manifest, resource });
+      return { type: 'put', resource };
+    });
+    this.#tell({ type: 'changes', changes, problems: [] });
   }
 
-  remove(key: ResourceKey): void {
-    this.state.delete(key);
-    this.#tell({ type: 'changes', changes: [{ type: 'delete', key }], problems: [] });
+  remove(...keys: readonly ResourceKey[]): void {
+    for (const key of keys) this.state.delete(key);
+    this.#tell({ type: 'changes', changes: keys.map((key) => ({ type: 'delete', key })), problems: [] });
   }
 
   get manifests(): Manifest[] {
@@ -66,13 +70,12 @@ class Objects implements Source {
 const silent = { error() {}, warn() {}, info() {}, debug() {} } as never;
 
 /** The engine behind its socket. Parts are small, so that there are many to cut between. */
-async function serve(objects: Objects, socket: string): Promise<() => Promise<void>> {
-  const engine = new Engine({
-    source: objects,
-    log: silent,
-    date: Date.now,
-    stream: { partBytes: 200, leastLimit: 16 },
-  });
+async function serve(
+  objects: Objects,
+  socket: string,
+  stream: EngineOptions['stream'] = { partBytes: 200, leastLimit: 16 },
+) {
+  const engine = new Engine({ source: objects, log: silent, date: Date.now, stream: stream! });
   const faults: unknown[] = [];
   const server = new RpcServer({ onFault: (_, error) => faults.push(error) });
   const options = {
@@ -86,12 +89,13 @@ async function serve(objects: Objects, socket: string): Promise<() => Promise<vo
   await server.add(policyService, localHandlers(options)).listenUnix(socket);
   const stop = new AbortController();
   const running = engine.run(stop.signal);
-  return async () => {
+  const end = async () => {
     stop.abort();
     await running;
     await server.stop();
     expect(faults).toEqual([]);
   };
+  return { engine, end };
 }
 
 const step = fc.oneof(
@@ -109,7 +113,7 @@ test('over connections that are cut at any byte, held up, doubled, and through r
       const socket = join(folder, 'policy.sock');
       const objects = new Objects();
       for (const manifest of first) objects.put(manifest);
-      let stopEngine = await serve(objects, socket);
+      let served = await serve(objects, socket);
       await using wire = await FaultyWire.open(join(folder, 'wire.sock'), socket);
       const end = new AbortController();
       const read = () =>
@@ -120,8 +124,8 @@ test('over connections that are cut at any byte, held up, doubled, and through r
         else if (one === 'goOn') wire.goOn();
         else if (one === 'comeTwice') readers.push(read());
         else if (one === 'restart') {
-          await stopEngine();
-          stopEngine = await serve(objects, socket);
+          await served.end();
+          served = await serve(objects, socket);
         } else if ('put' in one) for (const manifest of one.put) objects.put(manifest);
         else if ('cut' in one) wire.cut(one.cut);
         else {
@@ -141,8 +145,49 @@ test('over connections that are cut at any byte, held up, doubled, and through r
       }
       end.abort();
       for (const { finished } of readers) await finished;
-      await stopEngine();
+      await served.end();
     }),
     { numRuns: runs(25) },
   );
+});
+
+test('a reader that does not take what comes is held at what the connection holds, and is told the newest later', async () => {
+  const folder = newTempFolder();
+  const socket = join(folder, 'policy.sock');
+  const objects = new Objects();
+  objects.put(policy('web'));
+  objects.put(pod('near', 'node-0', '10.0.0.1'));
+  const { engine, end } = await serve(objects, socket, {});
+  await using wire = await FaultyWire.open(join(folder, 'wire.sock'), socket);
+  const stop = new AbortController();
+  const connectTo = (path: string) => () => connect(policyService, `unix:${path}`);
+  const slow = new NodeReader('node-0', connectTo(wire.path), stop.signal);
+  const quick = new NodeReader('node-0', connectTo(socket), stop.signal);
+  await waitFor(() => slow.receiver.commits + quick.receiver.commits === 2, { what: 'both are in sync' });
+  wire.hold();
+  // Pods that come and go, 3 kB of addresses in a change, so that a few dozen fill what lies between.
+  let changes = 0;
+  for (let round = 0; round < 40; round++) {
+    for (const what of ['come', 'go'] as const) {
+      const before = quick.receiver.commits;
+      const crowd = Array.from({ length: 200 }, (_, i) => pod(`p${i}`, 'node-1', `fd00::${round}:${i}`));
+      if (what === 'come') objects.put(...crowd);
+      else objects.remove(...resourcesOf(crowd).map(keyOf));
+      changes++;
+      await waitFor(() => quick.receiver.commits > before, { what: 'the other one is told', interval: 1 });
+    }
+  }
+  const slowest = [...engine.fanout.subscribers].reduce((a, b) => (a.commits < b.commits ? a : b));
+  expect(slowest.commits).toBeLessThan(changes);
+  expect(slowest.waiting).toBeLessThan(3_000);
+  objects.put(pod('last', 'node-1', '10.2.0.1'));
+  wire.goOn();
+  const expected = JSON.stringify(expectedPrograms(objects.manifests, 'node-0'));
+  for (const reader of [slow, quick]) {
+    await waitFor(() => JSON.stringify(reader.program) === expected, { what: 'the programs of the end' });
+    expect(reader.ends).toEqual([]);
+  }
+  stop.abort();
+  for (const { finished } of [slow, quick]) await finished;
+  await end();
 });
