@@ -21,10 +21,11 @@ export interface CallContext {
   /** The client's certificate, verified, where one was asked for. */
   readonly certificate: PeerCertificate | undefined;
   /**
-   * Resolves when all replies that a stream gave so far have gone out, or the signal is aborted. A stream that waits for
-   * it before it makes the next reply has no more than one waiting in memory, where otherwise there would be sixteen.
+   * Resolves when all replies that a stream gave so far have gone out, or the call's signal or the one given is aborted. A
+   * stream that waits for it before it makes the next reply has no more than one waiting in memory, where otherwise there
+   * would be sixteen.
    */
-  readonly written: () => Promise<void>;
+  readonly written: (signal?: AbortSignal) => Promise<void>;
 }
 
 /** A function for each method: a promise of the reply, or an async iterable of the replies. */
@@ -164,7 +165,7 @@ export class RpcServer {
     try {
       const replies = handler(
         call.request,
-        contextOf(call, gone.signal, () => outgoing.drained()),
+        contextOf(call, gone.signal, (signal) => outgoing.drained(signal)),
       ) as AsyncIterable<unknown>;
       for await (const reply of replies) {
         if (gone.signal.aborted) break;
@@ -210,7 +211,7 @@ export class RpcServer {
 function contextOf(
   call: ServerUnaryCall<unknown, unknown> | ServerWritableStream<unknown, unknown>,
   signal: AbortSignal,
-  written: () => Promise<void>,
+  written: CallContext['written'],
 ): CallContext {
   const certificate = call.getAuthContext()?.sslPeerCertificate;
   return { signal, peer: call.getPeer(), certificate, written };
@@ -235,11 +236,14 @@ class Outgoing {
     };
   }
 
-  async drained(): Promise<void> {
-    if (this.#count === 0 || this.#signal.aborted) return;
+  async drained(signal?: AbortSignal): Promise<void> {
+    if (this.#count === 0 || this.#signal.aborted || signal?.aborted) return;
     const { promise, resolve } = Promise.withResolvers<void>();
-    this.#wake = resolve;
+    const wake = () => resolve();
+    this.#wake = wake;
+    signal?.addEventListener('abort', wake);
     await promise;
+    signal?.removeEventListener('abort', wake);
     this.#wake = undefined;
   }
 }

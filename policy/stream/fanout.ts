@@ -30,8 +30,8 @@ export interface ReadOptions {
   /** The other end of the connection, '' if there is nothing to say of it. */
   readonly peer: string;
   readonly signal: AbortSignal;
-  /** Resolves when all that was given before has gone out. */
-  readonly written: () => Promise<void>;
+  /** Resolves when all that was given before has gone out, or the signal is aborted. */
+  readonly written: (signal: AbortSignal) => Promise<void>;
 }
 
 export interface FanoutOptions {
@@ -129,7 +129,7 @@ export class Fanout {
 
   async *#updates(
     subscriber: Subscriber,
-    written: () => Promise<void>,
+    written: ReadOptions['written'],
   ): AsyncGenerator<margay.policy.v1.IUpdate> {
     const { signal } = subscriber.ended;
     while (!signal.aborted) {
@@ -139,7 +139,7 @@ export class Fanout {
         if (signal.aborted) return;
         for (const part of pack(subscriber.take(this.#changedAt), this.#options.partBytes)) {
           yield part;
-          await written();
+          await written(signal);
           if (signal.aborted) return;
         }
         subscriber.written();

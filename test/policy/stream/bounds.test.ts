@@ -175,11 +175,14 @@ describe('readers', () => {
     const world = new World();
     world.start();
     const readers = Array.from({ length: 9 }, () => new Reader(world, 'near'));
-    for (const reader of readers) {
+    // The first of them does not take what comes.
+    readers[0]!.connect();
+    await waitFor(() => [...world.fanout.subscribers][0]?.snapshots === 1, { what: 'it is told' });
+    for (const reader of readers.slice(1)) {
       reader.connect();
       await reader.drain();
     }
-    await readers[0]!.drain();
+    await waitFor(() => readers[0]!.error !== undefined, { what: 'the first is ended' });
     expect(readers[0]!.error).toMatchObject({ code: 'READER_REPLACED' });
     expect([...world.fanout.subscribers]).toHaveLength(8);
     expect(readers[1]!.error).toBeUndefined();

@@ -72,10 +72,10 @@ export class Reader {
       node: this.node,
       peer: this.#peer,
       signal: this.#abort.signal,
-      written: () =>
+      written: (signal) =>
         new Promise((resolve) => {
           this.#goOn = resolve;
-          this.#abort.signal.addEventListener('abort', () => resolve());
+          signal.addEventListener('abort', () => resolve());
         }),
     });
     this.#ask();
