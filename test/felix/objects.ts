@@ -3,8 +3,9 @@
  */
 
 import type { NetworkPolicy } from '#datastore/kinds/network-policy.ts';
+import type { Node } from '#datastore/kinds/node.ts';
 import type { Pod } from '#datastore/kinds/pod.ts';
-import type { Slot } from './fabric.ts';
+import type { FabricNode, Slot } from './fabric.ts';
 
 export function pod(name: string, slot: Slot, labels: Readonly<Record<string, string>>): Pod {
   return {
@@ -52,5 +53,17 @@ export function isolate(to: string, name = 'isolate'): NetworkPolicy {
     policyTypes: ['Ingress'],
     ingress: [],
     egress: [],
+  };
+}
+
+export function nodeObject({ name, addresses }: FabricNode): Node {
+  return {
+    kind: 'Node',
+    namespace: '',
+    name,
+    uid: `uid-${name}`,
+    labels: {},
+    podCidrs: [],
+    addresses: addresses.map((address) => ({ type: 'InternalIP', address })),
   };
 }

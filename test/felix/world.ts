@@ -3,6 +3,7 @@
  */
 
 import { pino } from 'pino';
+import type { Log } from '#daemon/log.ts';
 import { formatAddress, parseAddress } from '#datastore/address.ts';
 import type { Resource } from '#datastore/resource.ts';
 import { NftablesDataplane } from '#felix/dataplane/dataplane.ts';
@@ -61,16 +62,20 @@ export class World implements Disposable {
   #resources: readonly Resource[] = [];
   #placed = new Map<string, Slot>();
 
-  constructor(settings: DataplaneSettings = DEFAULT_SETTINGS, slotsPerNode = 3) {
+  constructor(settings: DataplaneSettings = DEFAULT_SETTINGS, slotsPerNode = 3, log: Log = SILENT) {
     this.fabric = createFabric(slotsPerNode);
     this.dataplanes = this.fabric.nodes.map(
-      ({ namespace }) => new NftablesDataplane({ settings, log: SILENT, namespace }),
+      ({ namespace }) => new NftablesDataplane({ settings, log, namespace }),
     );
     this.conntracks = this.fabric.nodes.map(({ namespace }) => Conntrack.open(namespace));
     this.fabric.nodes.forEach(({ name }, i) => {
       this.dataplanes[i]!.start();
       this.compiler.open(name, sinkOf(this.dataplanes[i]!.programs, this.compiler));
     });
+  }
+
+  get placed(): ReadonlyMap<string, Slot> {
+    return this.#placed;
   }
 
   get resources(): readonly Resource[] {

@@ -1,0 +1,149 @@
+import { Writable } from 'node:stream';
+import { pino } from 'pino';
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { NftablesDataplane } from '#felix/dataplane/dataplane.ts';
+import { DEFAULT_SETTINGS } from '#felix/dataplane/settings.ts';
+import { waitFor } from '#test/helpers/wait.ts';
+import type { Slot } from './fabric.ts';
+import { allow, isolate, nodeObject, pod } from './objects.ts';
+import { World } from './world.ts';
+
+/*
+ * What others do to the table is undone within a second, counted, and logged once.
+ */
+
+let world: World;
+let slots: readonly Slot[];
+const lines: string[] = [];
+beforeAll(async () => {
+  const log = pino(
+    { level: 'info' },
+    new Writable({
+      write(chunk, _encoding, done) {
+        lines.push(String(chunk));
+        done();
+      },
+    }),
+  );
+  world = new World(DEFAULT_SETTINGS, 3, log);
+  ({ slots } = world.fabric);
+  await world.become(
+    [
+      ...world.fabric.nodes.map(nodeObject),
+      pod('client', slots[0]!, { app: 'client' }),
+      pod('server', slots[3]!, { app: 'server' }),
+      pod('closed', slots[4]!, { app: 'closed' }),
+      allow('server', 'client', 5000),
+      isolate('closed'),
+    ],
+    new Map([
+      ['shop/client', slots[0]!],
+      ['shop/server', slots[3]!],
+      ['shop/closed', slots[4]!],
+    ]),
+  );
+}, 60_000);
+afterAll(() => world[Symbol.dispose]());
+beforeEach(() => {
+  lines.length = 0;
+});
+
+const nft = (script: string): string =>
+  world.fabric.nodes[1]!.netns.exec('nft', ['-f', '-'], { input: `${script}\n` });
+const listed = (): string =>
+  world.fabric.nodes[1]!.netns.exec('nft', ['-s', 'list', 'table', 'inet', 'margay']);
+const sections = (text: string): string[] =>
+  text
+    .split('\n\n')
+    .map((section) => section.trim().replace(/\n}$/, ''))
+    .sort();
+
+describe.each([
+  ['the table deleted', 'delete table inet margay'],
+  ['everything flushed', 'flush ruleset'],
+  ['a chain flushed', 'flush chain inet margay forward'],
+  ['all chains flushed', 'flush table inet margay'],
+  ['an element removed', 'delete element inet margay to-pods { "mgyslot5" }'],
+  ['a set flushed', 'flush set inet margay workloads4'],
+  ['an element added', 'add element inet margay from-pods { "mgyslot6" : return }'],
+  ['a rule inserted', 'insert rule inet margay forward accept'],
+  ['a rule added', 'add rule inet margay deny counter'],
+  ['a chain added', 'add chain inet margay another { type filter hook forward priority 20; policy drop; }'],
+  ['a set added', 'add set inet margay another { type ipv4_addr; elements = { 10.0.0.1 }; }'],
+  ['a counter added', 'add counter inet margay another'],
+  ['the policy of a chain changed', 'add chain inet margay forward { policy drop; }'],
+  ['the table put to sleep', 'add table inet margay { flags dormant; }'],
+])('%s', (_what, script) => {
+  test('is undone within a second, counted and logged once', async () => {
+    const dataplane = world.dataplanes[1]!;
+    const before = listed();
+    const { repairs } = dataplane.driver.counters;
+    const start = performance.now();
+    nft(script);
+    await waitFor(() => dataplane.driver.counters.repairs > repairs, {
+      what: 'the repair',
+      timeout: 1000,
+      interval: 1,
+    });
+    expect(performance.now() - start).toBeLessThan(1000);
+    expect(sections(listed())).toEqual(sections(before));
+    expect(dataplane.driver.counters.repairs).toBe(repairs + 1);
+    const said = lines.filter((line) => line.includes('somebody changed the table'));
+    expect(said).toEqual([expect.stringContaining('"process":"nft"')]);
+    const { found } = await world.disagreements(() => [['TCP', 5000]]);
+    expect(found).toEqual([]);
+  });
+});
+
+test('tables of others are not touched, and what they do to them is none of our business', async () => {
+  const dataplane = world.dataplanes[1]!;
+  const { repairs, transactions } = dataplane.driver.counters;
+  const theirs = 'table ip kube-proxy {\n\tchain forward {\n\t\tip daddr 10.96.0.1 drop\n\t}\n}\n';
+  nft(theirs);
+  await world.applied();
+  const text = world.fabric.nodes[1]!.netns.exec('nft', ['list', 'table', 'ip', 'kube-proxy']);
+  expect(text).toBe(theirs);
+  nft('delete table ip kube-proxy');
+  expect(dataplane.driver.counters).toMatchObject({ repairs, transactions });
+});
+
+test('changes that come between our own are undone too, and ours are kept', async () => {
+  const dataplane = world.dataplanes[1]!;
+  const before = dataplane.driver.counters.repairs;
+  for (let i = 0; i < 20; i++) {
+    // Before the monitor has told of it, and the loop has come round, our own change is on its way.
+    nft(i % 2 === 0 ? 'flush chain inet margay forward' : 'delete table inet margay');
+    await world.become(
+      [
+        ...world.resources.filter(({ name }) => name !== 'extra'),
+        ...(i % 3 === 0 ? [isolate('client', 'extra')] : []),
+      ],
+      world.placed,
+    );
+  }
+  await waitFor(() => dataplane.driver.counters.repairs > before, { what: 'repairs' });
+  const { found } = await world.disagreements(() => [['TCP', 5000]]);
+  expect(found).toEqual([]);
+});
+
+test('a ruleset that is there is read while others commit all the time', async () => {
+  const { netns, namespace } = world.fabric.nodes[1]!;
+  const noise = netns.spawn('bash', [
+    '-c',
+    'nft add table ip noise; nft add chain ip noise c; while :; do for i in $(seq 50); do echo "add rule ip noise c counter; add chain ip noise d$i"; done | nft -f -; nft flush table ip noise; done',
+  ]);
+  try {
+    await waitFor(() => netns.exec('nft', ['list', 'tables']).includes('noise'), { what: 'the noise' });
+    using dataplane = new NftablesDataplane({
+      settings: DEFAULT_SETTINGS,
+      log: pino({ level: 'silent' }),
+      namespace,
+    });
+    for (let i = 0; i < 30; i++) {
+      dataplane.driver.doubt();
+      expect(dataplane.driver.present).toBe(true);
+    }
+  } finally {
+    noise.kill('SIGKILL');
+  }
+});
