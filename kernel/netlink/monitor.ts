@@ -41,7 +41,7 @@ export class NetlinkMonitor implements Disposable {
       if (report.bytes === undefined) subscription.onOverflow();
       else {
         try {
-          deliver(report.bytes, subscription.onMessage);
+          eachMessage(report.bytes, subscription.onMessage);
         } finally {
           Atomics.sub(outstanding, 0, report.bytes.length);
           Atomics.notify(outstanding, 0);
@@ -137,7 +137,8 @@ function closeAll(): void {
   for (const monitor of stillOpen) monitor.close();
 }
 
-function deliver(bytes: Uint8Array, onMessage: (message: Message) => void): void {
+/** Calls `onMessage` for each message of a datagram; the message is valid during the call. */
+export function eachMessage(bytes: Uint8Array, onMessage: (message: Message) => void): void {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
   const message = { bytes, view, type: 0, flags: 0, start: 0, end: 0 };
   let at = 0;

@@ -64,6 +64,8 @@ export interface Message {
 export interface DumpSink {
   restart(): void;
   message(message: Message): void;
+  /** Finds out by itself whether a change has disturbed the dump: what the kernel says of that is passed over. */
+  readonly knowsBetter?: boolean;
 }
 
 /**
@@ -225,9 +227,11 @@ export class NetlinkSocket implements Disposable {
     fill: Fill,
     parse: (message: Message) => T | undefined,
     guard?: DumpGuard,
+    knowsBetter = false,
   ): T[] {
     const found: T[] = [];
     const sink: DumpSink = {
+      knowsBetter,
       restart: () => {
         found.length = 0;
       },
@@ -318,7 +322,7 @@ export class NetlinkSocket implements Disposable {
         this.#send(writer.bytes, writer.length);
         this.#receive(object, (message, messageSequence) => {
           if (notified(message) || messageSequence !== sequence) return false;
-          if (message.flags & NLM_F_DUMP_INTR) outcome = 'interrupted';
+          if (message.flags & NLM_F_DUMP_INTR && !sink.knowsBetter) outcome = 'interrupted';
           if (message.type === NLMSG_DONE || message.type === NLMSG_ERROR) {
             const done = message.type === NLMSG_DONE;
             if (done && message.end - message.start < 4) return true;

@@ -16,6 +16,7 @@ import type { Element, SetDefinition, Table, TableRef } from './model.ts';
 import { describeOperation, type Transaction } from './operation.ts';
 import { explainRefusal } from './refusal.ts';
 import { type EncodedTransaction, encodeTransaction } from './transaction.ts';
+import { RulesetWatch } from './watch.ts';
 
 /** Memory that is kept from one transaction to the next. */
 const KEEP_BYTES = 1 << 20;
@@ -56,8 +57,11 @@ export class Nftables implements Disposable {
   #writer = new MessageWriter(1 << 16);
   #room = 8 << 20;
 
-  private constructor(socket: NetlinkSocket) {
+  readonly #namespace: NetworkNamespace | undefined;
+
+  private constructor(socket: NetlinkSocket, namespace: NetworkNamespace | undefined) {
     this.#socket = socket;
+    this.#namespace = namespace;
   }
 
   /**
@@ -65,7 +69,7 @@ export class Nftables implements Disposable {
    * @throws SyscallError
    */
   static open(namespace?: NetworkNamespace): Nftables {
-    return new Nftables(NetlinkSocket.open(NETLINK_NETFILTER, namespace));
+    return new Nftables(NetlinkSocket.open(NETLINK_NETFILTER, namespace), namespace);
   }
 
   /** The number that the kernel knows this connection by; a monitor tells its own transactions by it (monitor.ts). */
@@ -130,10 +134,15 @@ export class Nftables implements Disposable {
    * A table with all that is in it, as it was at one generation; undefined when there is none.
    *
    * @throws NetlinkError, DecodeError
-   * @throws UnstableDumpError when others changed the ruleset each time it was read
+   * @throws UnstableDumpError when others changed the table each time it was read
    */
   dump(table: TableRef): TableDump | undefined {
-    return dumpTable(this.#socket, () => this.generation(), table);
+    return dumpTable(
+      this.#socket,
+      () => this.generation(),
+      table,
+      () => RulesetWatch.open(table, this.#namespace),
+    );
   }
 
   /**

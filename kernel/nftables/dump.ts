@@ -22,8 +22,13 @@ import {
   type Table,
   type TableRef,
 } from './model.ts';
+import type { RulesetWatch, WatchedChanges } from './watch.ts';
 
 const ATTEMPTS = 10;
+/** Attempts that trust to nobody committing meanwhile; after them transactions are looked at. */
+const QUIET_ATTEMPTS = 2;
+/** Of one list, while others make and remove things of its kind. */
+const LIST_ATTEMPTS = 100;
 
 /** A table as the kernel has it: values of the same types as are sent, with what the kernel gave them. */
 export interface TableDump {
@@ -56,20 +61,38 @@ export interface SetDump {
 }
 
 /**
- * Reads a table. Each of the requests that it takes sees the ruleset of its moment; when the generation moved
- * meanwhile, all is read again.
+ * Reads a table. Each of the requests that it takes sees the ruleset of its moment; when the table changed meanwhile, all is
+ * read again. What others do to their own tables all the time, as a service proxy does, does not matter.
  *
  * @param generation asks for the ruleset's generation
+ * @param watch opens what hears of transactions
  */
 export function dumpTable(
   socket: NetlinkSocket,
   generation: () => number,
   table: TableRef,
+  watch: () => RulesetWatch,
 ): TableDump | undefined {
-  for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
+  for (let attempt = 0; attempt < QUIET_ATTEMPTS; attempt++) {
     const before = generation();
     const found = new Reader(socket, table).read(before);
     if (generation() === before) return found;
+  }
+  using watching = watch();
+  for (let attempt = QUIET_ATTEMPTS; attempt < ATTEMPTS; attempt++) {
+    const before = generation();
+    let at = before;
+    let disturbed = false;
+    const look = (): WatchedChanges => {
+      const now = generation();
+      const changes = watching.changes(at, now);
+      at = now;
+      disturbed ||= changes.ofTable;
+      return changes;
+    };
+    const found = new Reader(socket, table, look).read(before);
+    look();
+    if (!disturbed) return found;
   }
   throw new UnstableDumpError(`table ${table.family} ${table.name}`, ATTEMPTS);
 }
@@ -84,21 +107,25 @@ class Reader {
   readonly #table: TableRef;
   readonly #what: string;
 
-  constructor(socket: NetlinkSocket, table: TableRef) {
+  readonly #look: (() => WatchedChanges) | undefined;
+
+  /** @param look tells what has happened since it was called before; without it the kernel's word counts */
+  constructor(socket: NetlinkSocket, table: TableRef, look?: () => WatchedChanges) {
+    this.#look = look;
     this.#socket = socket;
     this.#table = table;
     this.#what = `table ${table.family} ${table.name}`;
   }
 
   read(generation: number): TableDump | undefined {
-    const table = this.#all(nft.NFT_MSG_GETTABLE, () => {}, takeTable).find(({ table }) =>
+    const table = this.#list(nft.NFT_MSG_GETTABLE, () => {}, takeTable).find(({ table }) =>
       this.#isOurs(table),
     );
     if (!table) return undefined;
-    const chains = this.#all(nft.NFT_MSG_GETCHAIN, () => {}, takeChain).filter((c) => this.#isOurs(c.table));
+    const chains = this.#list(nft.NFT_MSG_GETCHAIN, () => {}, takeChain).filter((c) => this.#isOurs(c.table));
     const rules = this.#all(nft.NFT_MSG_GETRULE, (w) => putTableFilter(w, this.#table), takeRule);
     const sets = this.#all(nft.NFT_MSG_GETSET, (w) => putTableFilter(w, this.#table), takeSet);
-    const objects = this.#all(nft.NFT_MSG_GETOBJ, (w) => putTableFilter(w, this.#table), takeObject);
+    const objects = this.#list(nft.NFT_MSG_GETOBJ, (w) => putTableFilter(w, this.#table), takeObject);
 
     const anonymous = new Map<string, AnonymousSet>();
     const named: SetDump[] = [];
@@ -131,6 +158,18 @@ class Reader {
     };
   }
 
+  /** What is counted over all tables: read again when something of the kind came or went in any. */
+  #list<T>(type: number, fill: (writer: MessageWriter) => void, take: (message: Message) => T): T[] {
+    const look = this.#look;
+    if (!look) return this.#all(type, fill, take);
+    for (let attempt = 0; attempt < LIST_ATTEMPTS; attempt++) {
+      look();
+      const found = this.#all(type, fill, take);
+      if (!look().ofLists) return found;
+    }
+    throw new UnstableDumpError(this.#what, LIST_ATTEMPTS);
+  }
+
   #all<T>(type: number, fill: (writer: MessageWriter) => void, take: (message: Message) => T): T[] {
     const family = families.number(this.#table.family);
     return this.#socket.dumpAll(
@@ -141,6 +180,8 @@ class Reader {
         fill(writer);
       },
       take,
+      undefined,
+      this.#look !== undefined,
     );
   }
 
@@ -170,6 +211,7 @@ class Reader {
           found.length = 0;
         },
         message: (message) => takeElements(message, found),
+        knowsBetter: this.#look !== undefined,
       },
     );
     return found;

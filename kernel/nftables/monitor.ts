@@ -166,6 +166,12 @@ export class Gatherer {
   }
 }
 
+/** What a message tells of: an event, or the generation that a transaction made, which comes last; undefined for others. */
+export function changeOf(message: Message): RulesetEvent | number | undefined {
+  if (message.type !== nft.NFT_MSG_NEWGEN) return eventOf(message);
+  return decodeAttributes('generation', GEN_PROC_NAME, message, (attributes) => attributes.be32(GEN_ID));
+}
+
 function eventOf(message: Message): RulesetEvent | undefined {
   switch (message.type) {
     case nft.NFT_MSG_NEWTABLE:
