@@ -55,15 +55,15 @@ export class EndNames {
     if (pods.length > 1 && pods.length === this.#all) return 'all pods';
     const parts = [...byNamespace(pods)].flatMap(([namespace, members]) => {
       if (members.length > 1 && members.length === this.#namespaces.get(namespace)) return [`${namespace}/*`];
-      return shortened(members, this.#most);
+      return shortened(members, this.#most, ` of ${namespace}`);
     });
     return shortened(parts, 2 * this.#most).join(', ');
   }
 }
 
-function shortened(names: readonly string[], most: number): string[] {
+function shortened(names: readonly string[], most: number, of = ''): string[] {
   if (names.length <= most) return [...names];
-  return [...names.slice(0, most - 1), `${names.length - most + 1} more`];
+  return [...names.slice(0, most - 1), `${names.length - most + 1} more${of}`];
 }
 
 function byNamespace(pods: readonly PodKey[]): Map<string, PodKey[]> {

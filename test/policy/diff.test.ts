@@ -119,7 +119,7 @@ describe('in few words', () => {
 
   test('long lists end with how many more there are', () => {
     const many = Array.from({ length: 20 }, (_, i) => `b/p${i + 10}`);
-    expect(new EndNames([...many, 'b/x'], 3).describe({ pods: many })).toBe('b/p10, b/p11, 18 more');
+    expect(new EndNames([...many, 'b/x'], 3).describe({ pods: many })).toBe('b/p10, b/p11, 18 more of b');
     const spread = many.map((pod) => pod.replace('/', `${pod.slice(-2)}/`));
     expect(new EndNames([...spread, 'b/x'], 3).describe({ pods: spread })).toBe(
       'b10/p10, b11/p11, b12/p12, b13/p13, b14/p14, 15 more',
