@@ -109,7 +109,7 @@ async function passing(packets: readonly Packet[]): Promise<Set<number>> {
       }
       return missing.length === 0;
     },
-    { what: 'all packets to come through' },
+    { what: 'all packets to come through', timeout: 60_000 },
   );
   const passed = { 4: noted('passed4'), 6: noted('passed6') };
   return new Set(
