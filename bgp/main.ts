@@ -4,7 +4,7 @@
 
 import { mkdirSync } from 'node:fs';
 import { dirname } from 'node:path';
-import type { SpeakerConfig } from '#bgp/config/model.ts';
+import type { KernelConfig } from '#bgp/config/model.ts';
 import { type KernelEvent, KernelRoutes } from '#bgp/kernel/kernel-routes.ts';
 import { systemClock } from '#bgp/session/clock.ts';
 import { kernelSockets } from '#bgp/session/transport/sockets.ts';
@@ -60,7 +60,7 @@ export async function runSpeaker({ configFile, signal }: RunOptions): Promise<vo
     random: Math.random,
     sockets: kernelSockets(),
     log,
-    kernel: openKernel(config, log),
+    openKernel: (kernel) => openKernel(kernel, log),
     addresses: () => usableAddresses(netlink.addresses.list()),
   });
   const file = new ConfigFile(configFile, speaker, log, systemClock.date, (changed) => {
@@ -91,9 +91,8 @@ export async function runSpeaker({ configFile, signal }: RunOptions): Promise<vo
   netlink.close();
 }
 
-function openKernel(config: SpeakerConfig, log: Log): KernelRoutes | undefined {
-  const { enabled, families, table, protocol, metric } = config.kernel;
-  if (!enabled) return undefined;
+function openKernel(config: KernelConfig, log: Log): KernelRoutes {
+  const { families, table, protocol, metric } = config;
   const limit = new LogLimit(systemClock.now);
   try {
     return new KernelRoutes({

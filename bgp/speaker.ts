@@ -5,8 +5,9 @@
 import { isDeepStrictEqual } from 'node:util';
 import { type Address, parsePrefix } from '#bgp/config/address.ts';
 import { compareConfigs } from '#bgp/config/difference.ts';
-import type { SpeakerConfig } from '#bgp/config/model.ts';
+import type { KernelConfig, SpeakerConfig } from '#bgp/config/model.ts';
 import type { KernelRoutes } from '#bgp/kernel/kernel-routes.ts';
+import type { Resolution } from '#bgp/rib/next-hops.ts';
 import { countersOf } from '#bgp/rib/queries.ts';
 import { Rib, type UpdateResult } from '#bgp/rib/rib.ts';
 import type { PeerSettings } from '#bgp/rib/settings.ts';
@@ -44,8 +45,13 @@ export type SpeakerOptions = {
   readonly random: () => number;
   readonly sockets: Sockets;
   readonly log: Log;
-  /** The kernel's routes; absent: routes are only learned and passed on, and every next hop counts as reachable. */
-  readonly kernel?: KernelRoutes | undefined;
+  /**
+   * Opens the kernel's routes. Where the configuration has them off, routes are only learned and passed on, and every next hop counts
+   * as reachable.
+   *
+   * @throws Error when it can not be done
+   */
+  readonly openKernel: (config: KernelConfig) => KernelRoutes;
   /** Addresses of this host. */
   readonly addresses: () => readonly InterfaceAddress[];
 };
@@ -72,13 +78,11 @@ export type Reloaded = {
 /** Thrown when a changed setting can not take effect in a running speaker. Nothing has been changed then. */
 export class ReloadError extends Error {
   override readonly name = 'ReloadError';
-  readonly code = 'RESTART_NEEDED';
+  readonly code = 'NOT_RELOADED';
   readonly fields: readonly string[];
 
-  constructor(fields: readonly string[]) {
-    super(
-      `${fields.join(', ')}: found another value than at the start, expected the same: a change takes a restart of the speaker; nothing was changed`,
-    );
+  constructor(fields: readonly string[], reason: string, options?: ErrorOptions) {
+    super(`${fields.join(', ')}: ${reason}; nothing was changed`, options);
     this.fields = fields;
   }
 }
@@ -89,8 +93,8 @@ const KERNEL_PIECE = 2048;
 const CONVERGENCE_INTERVAL_MS = 250;
 /** Longest wait for neighbours to take the Cease and for the kernel, in ms: neither keeps the process from ending. */
 const FAREWELL_MS = 5000;
-/** Parts of the configuration that sockets and the kernel's routes are made from at the start. */
-const FIXED = ['kernel', 'api'] as const;
+/** Parts of the configuration that are read at the start only. */
+const FIXED = ['api'] as const;
 /** Those that the RIB has to know of. */
 const OF_RIB = ['routerId', 'as', 'clusterId', 'decision', 'ecmp'] as const;
 
@@ -99,7 +103,6 @@ export class Speaker implements SessionHandler {
   readonly sessions: Sessions;
   readonly own: OwnRoutes;
   readonly events = new SessionEvents();
-  readonly kernel: KernelRoutes | undefined;
   /** ms since 1970. */
   readonly startedAt: number;
   /** When the RIB's clock was 0, ms since 1970. */
@@ -113,20 +116,26 @@ export class Speaker implements SessionHandler {
   readonly #kernelFeeds = new Map<4 | 6, KernelFeed>();
   readonly #convergence: Convergence;
   #config: SpeakerConfig;
+  #kernel: KernelRoutes | undefined;
+  /** Takes the routes by earlier settings out of the kernel, once it has those by the present ones. */
+  #leaveOld: (() => Promise<void>) | undefined;
+  /** All neighbours have said what they have to say since the start. */
+  #converged = false;
   #stopConvergence: () => void = () => {};
 
   constructor(config: SpeakerConfig, options: SpeakerOptions) {
-    const { clock, random, sockets, log, kernel } = options;
+    const { clock, random, sockets, log, openKernel } = options;
     this.#config = config;
     this.#options = options;
-    this.kernel = kernel;
+    const kernel = config.kernel.enabled ? openKernel(config.kernel) : undefined;
+    this.#kernel = kernel;
     this.startedAt = clock.date();
     this.ribEpoch = this.startedAt;
     const zero = clock.now();
     this.rib = new Rib(ribSettings(config), {
       seed: Math.floor(random() * 2 ** 32),
       now: () => Math.floor((clock.now() - zero) / 1000),
-      ...(kernel && { tracker: kernel.resolver, unresolved: { reachable: false, metric: 0 } }),
+      ...(kernel && { tracker: kernel.resolver, unresolved: UNRESOLVED }),
     });
     this.rib.onOutput = (index) => this.#byIndex[index]?.wake();
     this.#limit = new LogLimit(clock.now);
@@ -141,24 +150,16 @@ export class Speaker implements SessionHandler {
     return this.#config;
   }
 
+  get kernel(): KernelRoutes | undefined {
+    return this.#kernel;
+  }
+
   /** @throws NetlinkError SyscallError when the kernel's routes can not be read */
   start(): void {
-    const { kernel } = this;
-    if (kernel !== undefined) {
-      kernel.start(
-        (id, resolution) => {
-          this.rib.nextHops.set(id, resolution);
-          this.#slices.wake();
-        },
-        (prefixes) => {
-          // An address or a subnet of this host that a neighbour announces too, or that it no longer is.
-          for (const feed of this.#kernelFeeds.values())
-            feed.exactly(prefixes.map((text) => parsePrefix(text)!));
-          this.#slices.wake();
-        },
-      );
-      for (const family of this.#config.kernel.families) this.#feedKernel(kernel, family);
-      this.#watchConvergence(kernel);
+    if (this.#kernel !== undefined) {
+      this.#startKernel(this.#kernel);
+      for (const family of this.#config.kernel.families) this.#feedKernel(this.#kernel, family);
+      this.#watchConvergence();
     }
     this.own.configure(this.#config.originate);
     this.sessions.start();
@@ -171,9 +172,17 @@ export class Speaker implements SessionHandler {
    */
   reload(config: SpeakerConfig): Reloaded {
     const fixed = FIXED.filter((field) => !isDeepStrictEqual(this.#config[field], config[field]));
-    if (fixed.length > 0) throw new ReloadError(fixed);
-    const difference = compareConfigs(this.#config, config);
+    if (fixed.length > 0) {
+      throw new ReloadError(
+        fixed,
+        'found another value than at the start, expected the same, as a change takes a restart of the speaker',
+      );
+    }
+    const before = this.#config;
+    const difference = compareConfigs(before, config);
+    const handOver = difference.parts.includes('kernel') ? this.#prepareKernel(config.kernel) : undefined;
     this.#config = config;
+    handOver?.();
     const established = new Set([...this.sessions.peers].filter((peer) => peer.session !== undefined));
     this.sessions.reconfigure(config, difference);
     this.#forgetRemoved();
@@ -208,7 +217,7 @@ export class Speaker implements SessionHandler {
     const longEnough = new Promise<void>((resolve) => {
       cancel = this.#options.clock.after(FAREWELL_MS, resolve);
     });
-    await Promise.race([Promise.all([closed, this.kernel?.close()]), longEnough]);
+    await Promise.race([Promise.all([closed, this.#leaveOld?.(), this.#kernel?.close()]), longEnough]);
     cancel();
   }
 
@@ -387,7 +396,7 @@ export class Speaker implements SessionHandler {
     return more || kernelMore;
   }
 
-  #feedKernel(kernel: KernelRoutes, family: Family): void {
+  #feedKernel(kernel: KernelRoutes, family: Family): KernelFeed {
     const { log } = this.#options;
     const feed = new KernelFeed(this.rib, this.rib.families.get(family)!, {
       guard: kernel.guard,
@@ -402,7 +411,8 @@ export class Speaker implements SessionHandler {
       },
     });
     feed.onReady = () => this.#slices.wake();
-    this.#kernelFeeds.set(family === IPV4_UNICAST ? 4 : 6, feed);
+    this.#kernelFeeds.set(versionOf(family), feed);
+    return feed;
   }
 
   #ownChanged(prefixes: readonly Prefix[]): void {
@@ -411,22 +421,100 @@ export class Speaker implements SessionHandler {
     this.#slices.wake();
   }
 
-  #watchConvergence(kernel: KernelRoutes): void {
+  /** @throws NetlinkError SyscallError */
+  #startKernel(kernel: KernelRoutes): void {
+    kernel.start(
+      (id, resolution) => {
+        // One that is being replaced has nothing to say any more.
+        if (this.#kernel !== kernel) return;
+        this.rib.nextHops.set(id, resolution);
+        this.#slices.wake();
+      },
+      (prefixes) => {
+        // An address or a subnet of this host that a neighbour announces too, or that it no longer is.
+        const parsed = prefixes.map((text) => parsePrefix(text)!);
+        for (const feed of this.#kernelFeeds.values()) feed.exactly(parsed);
+        this.#slices.wake();
+      },
+    );
+  }
+
+  /**
+   * Opens the kernel's routes by other settings, while the old ones are there.
+   *
+   * @returns what puts them in the place of the old ones
+   * @throws ReloadError
+   */
+  #prepareKernel(config: KernelConfig): () => void {
+    const old = this.#kernel;
+    const before = this.#config.kernel;
+    let fresh: KernelRoutes | undefined;
+    try {
+      fresh = config.enabled ? this.#options.openKernel(config) : undefined;
+      if (fresh !== undefined) this.#startKernel(fresh);
+    } catch (error) {
+      if (!(error instanceof Error)) throw error;
+      void fresh?.close();
+      throw new ReloadError(['kernel'], error.message, { cause: error });
+    }
+    return () => {
+      for (const feed of this.#kernelFeeds.values()) feed.close();
+      this.#kernelFeeds.clear();
+      this.#stopConvergence();
+      // Where two routes can not be in one place at a time, the old ones have to go first.
+      const samePlace =
+        fresh !== undefined && before.table === config.table && before.metric === config.metric;
+      const sameRoutes = samePlace && before.protocol === config.protocol;
+      const gone = before.families.filter((family) => !sameRoutes || !config.families.includes(family));
+      void this.#leaveOld?.();
+      this.#leaveOld = async () => {
+        this.#leaveOld = undefined;
+        old?.withdraw(gone.map(versionOf));
+        await old?.close();
+      };
+      if (samePlace || fresh === undefined) void this.#leaveOld();
+      this.#kernel = fresh;
+      this.rib.nextHops.track(
+        fresh === undefined ? { reachable: true, metric: 0 } : UNRESOLVED,
+        fresh?.resolver,
+      );
+      if (fresh === undefined) return;
+      fresh.guard.setOwn(this.own.routes.map(({ prefix }) => wordsOf(prefix.bytes, prefix.length)));
+      for (const family of config.families) this.#feedKernel(fresh, family).everything();
+      this.#watchConvergence();
+      this.#slices.wake();
+    };
+  }
+
+  #watchConvergence(): void {
     this.#stopConvergence = this.#options.clock.after(CONVERGENCE_INTERVAL_MS, () => {
-      const expected = [...this.sessions.peers].filter(({ config }) => config.enabled);
-      const waiting = [...this.#kernelFeeds.values()].some(({ size }) => size > 0);
-      const neighbours = expected.map((peer) => [peer, this.record(peer).index] as const);
-      if (waiting || !this.#convergence.reached(neighbours)) {
-        this.#watchConvergence(kernel);
+      const waiting = this.rib.runnable || [...this.#kernelFeeds.values()].some(({ size }) => size > 0);
+      if (!waiting) void this.#leaveOld?.();
+      if (waiting || !this.#hasConverged()) {
+        this.#watchConvergence();
         return;
       }
-      const gone = kernel.converged();
+      const gone = this.#kernel?.converged();
       this.#options.log.info(
         { removed: gone },
         'tables have converged; what was left of an earlier run is gone',
       );
     });
   }
+
+  #hasConverged(): boolean {
+    const expected = [...this.sessions.peers].filter(({ config }) => config.enabled);
+    const neighbours = expected.map((peer) => [peer, this.record(peer).index] as const);
+    this.#converged ||= this.#convergence.reached(neighbours);
+    return this.#converged;
+  }
+}
+
+/** What holds of a next hop until the kernel has been asked. */
+const UNRESOLVED: Resolution = { reachable: false, metric: 0 };
+
+function versionOf(family: Family): 4 | 6 {
+  return family === IPV4_UNICAST ? 4 : 6;
 }
 
 const NOTHING: readonly Uint8Array[] = [];

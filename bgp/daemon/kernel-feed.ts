@@ -79,6 +79,11 @@ export class KernelFeed implements TargetFeed {
     }
   }
 
+  /** Has all there is looked at: for one who comes in later. */
+  everything(): void {
+    for (const net of this.#family.table.netsInUse()) this.#feed.mark(net);
+  }
+
   /** Has these prefixes looked at again, and none within them. */
   exactly(prefixes: readonly Prefix[]): void {
     const { table } = this.#family;

@@ -184,6 +184,14 @@ export class RouteInstaller {
     return 'flush';
   }
 
+  /** Takes all routes out of the kernel. @throws NetlinkError when the kernel's table can not be read */
+  withdraw(): void {
+    this.#desired.clear();
+    this.#removals = [];
+    this.#converged = true;
+    this.repair();
+  }
+
   /** Forgets which routes it wanted, without touching the kernel. */
   close(): void {
     this.#desired.clear();

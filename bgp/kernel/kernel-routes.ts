@@ -23,6 +23,7 @@ import { type InstallerCounters, isTaken, RouteInstaller } from './installer.ts'
 import { NextHopResolver, type Way } from './next-hop-resolver.ts';
 import { RouteMirror } from './route-mirror.ts';
 
+const TABLE_MAIN = 254;
 const TABLE_LOCAL = 255;
 /** Notifications come in bursts: what follows within this time is looked at in one go. Milliseconds. */
 const SETTLE = 20;
@@ -79,6 +80,8 @@ export class KernelRoutes {
   readonly #options: KernelRoutesOptions;
   readonly #rt: Rtnetlink;
   readonly #mirror = new RouteMirror();
+  /** Where next hops are looked up: where our routes are, and where the kernel looks for the gateway of a route. */
+  readonly #tables: ReadonlySet<number>;
   readonly #links = new Map<number, Link>();
   readonly #sets = new NextHopSets();
   readonly #setOf = new Map<string, number>();
@@ -101,6 +104,7 @@ export class KernelRoutes {
   /** @throws SyscallError */
   constructor(options: KernelRoutesOptions) {
     this.#options = options;
+    this.#tables = new Set([options.table, TABLE_MAIN, TABLE_LOCAL]);
     this.#rt = Rtnetlink.open(options.namespace);
     this.guard = new Guard(this.#mirror);
     const links = { isUp: (index: number) => isUsable(this.#links.get(index)) };
@@ -173,6 +177,13 @@ export class KernelRoutes {
       for (const installer of this.#installers.values()) gone += installer.converged();
     });
     return gone;
+  }
+
+  /** Takes the routes of these families, all that have our protocol, table and metric, out of the kernel. */
+  withdraw(families: readonly (4 | 6)[]): void {
+    this.#attempt(() => {
+      for (const family of families) this.#installers.get(family)?.withdraw();
+    });
   }
 
   /** Stops watching. The routes stay in the kernel. */
@@ -262,7 +273,7 @@ export class KernelRoutes {
   #follow(message: Message): boolean {
     const route = readRoute(message);
     if (route === undefined || route.tos !== undefined || route.from !== undefined) return false;
-    if (route.table !== this.#options.table && route.table !== TABLE_LOCAL) return false;
+    if (!this.#tables.has(route.table)) return false;
     if (message.type === RTM_NEWROUTE) this.#mirror.set(route);
     else if (route.family === 4) this.#mirror.remove(route);
     // Of an IPv6 route with several next hops this may have been one.
@@ -319,7 +330,7 @@ export class KernelRoutes {
     this.#links.clear();
     for (const link of this.#rt.links.list()) this.#links.set(link.index, link);
     this.#mirror.clear();
-    for (const table of [this.#options.table, TABLE_LOCAL]) {
+    for (const table of this.#tables) {
       for (const family of [4, 6]) this.#listOthers(family, table);
     }
     this.#waysChanged = true;

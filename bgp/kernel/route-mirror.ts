@@ -2,7 +2,7 @@ import { parsePrefix } from '#kernel/ip.ts';
 import type { Route } from '#kernel/rtnetlink/route.ts';
 
 /**
- * The routes that others have put into a table, by prefix, for longest match. Made for the routes of a node (connected,
+ * The routes that others have put into some tables, by prefix, for longest match. Made for the routes of a node (connected,
  * static, of an IGP), thousands at the most; not for a full table.
  */
 export class RouteMirror {
@@ -20,7 +20,7 @@ export class RouteMirror {
     this.size = 0;
   }
 
-  /** Takes a route in; the one it replaces (same prefix, metric, protocol) goes. */
+  /** Takes a route in; the one it replaces (same prefix, table, metric, protocol) goes. */
   set(route: Route): void {
     this.remove(route);
     const { address, length } = parsePrefix(route.destination);
@@ -44,7 +44,7 @@ export class RouteMirror {
     const key = masked(address, length);
     const routes = entries?.get(key);
     if (entries === undefined || routes === undefined) return;
-    const at = routes.findIndex((each) => each.metric === route.metric && each.protocol === route.protocol);
+    const at = routes.findIndex((each) => isSame(each, route));
     if (at < 0) return;
     routes.splice(at, 1);
     this.size--;
@@ -82,6 +82,10 @@ export class RouteMirror {
   exact(address: Uint8Array, length: number): readonly Route[] {
     return this.#byLength[address.length === 4 ? 4 : 6].get(length)?.get(masked(address, length)) ?? [];
   }
+}
+
+function isSame(a: Route, b: Route): boolean {
+  return a.metric === b.metric && a.protocol === b.protocol && a.table === b.table;
 }
 
 function masked(address: Uint8Array, length: number): string {

@@ -36,8 +36,8 @@ export class NextHopTable {
   readonly #ids = new Map<number | string, number>();
   readonly #entries: (Entry | undefined)[] = [undefined];
   readonly #free: number[] = [];
-  readonly #tracker: NextHopTracker | undefined;
-  readonly #initial: Resolution;
+  #tracker: NextHopTracker | undefined;
+  #initial: Resolution;
 
   /**
    * @param initial what holds for a next hop until the tracker says otherwise.
@@ -45,6 +45,19 @@ export class NextHopTable {
   constructor(initial: Resolution, tracker?: NextHopTracker) {
     this.#initial = initial;
     this.#tracker = tracker;
+  }
+
+  /** Somebody else finds out about next hops from now on: those in use are found out about anew. */
+  track(initial: Resolution, tracker?: NextHopTracker): void {
+    const before = this.#tracker;
+    this.#initial = initial;
+    this.#tracker = tracker;
+    for (const [id, entry] of this.#entries.entries()) {
+      if (entry === undefined || isOwn(entry.nextHop)) continue;
+      before?.removed(id);
+      this.set(id, initial);
+      tracker?.added(id, entry.nextHop, entry.scope);
+    }
   }
 
   /**
@@ -64,8 +77,7 @@ export class NextHopTable {
     this.#ids.set(key, id);
     this.size++;
     if (id >= this.reachable.length) this.#grow();
-    // The unspecified address stands for ourselves: a route of our own, which needs no way.
-    const own = nextHop.bytes.every((byte) => byte === 0);
+    const own = isOwn(nextHop);
     const resolution = own ? { reachable: true, metric: 0 } : this.#initial;
     this.reachable[id] = resolution.reachable ? 1 : 0;
     this.metric[id] = resolution.metric;
@@ -142,6 +154,11 @@ type Entry = {
   references: number;
   gateway: unknown;
 };
+
+/** The unspecified address stands for ourselves: a route of our own, which needs no way. */
+function isOwn({ bytes }: NextHop): boolean {
+  return bytes.every((byte) => byte === 0);
+}
 
 /** IPv4 next hops, the usual case, have a number for a key. */
 function keyOf({ family, bytes, linkLocal }: NextHop, scope: number): number | string {

@@ -166,8 +166,8 @@ for (const kind of PEER_KINDS) {
     }, 90_000);
 
     test('what takes a restart is refused as a whole, by name', async () => {
-      margay.write(config({ description: 'not yet', kernel: { enabled: false, metric: 7 } }));
-      await expect(margay.api.reload({})).rejects.toThrow('kernel: found another value than at the start');
+      margay.write(config({ description: 'not yet', api: { socket: '/run/elsewhere.sock' } }));
+      await expect(margay.api.reload({})).rejects.toThrow('api: found another value than at the start');
       expect((await margay.neighbor(THEIRS(PLAIN))).description).toBe('');
       expect((await margay.api.getStatus({})).configError).toContain('a restart of the speaker');
       margay.write(config());

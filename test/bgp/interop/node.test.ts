@@ -158,6 +158,54 @@ describe('a node under two routers', () => {
     expect((await margay.neighbor(TOR2)).changedAt).toBe(second.changedAt);
   });
 
+  test("other settings of the kernel's routes take effect without a session that ends or a moment without a route", async () => {
+    const before = (await margay.api.listNeighbors({})).neighbors.map(({ changedAt }) => changedAt);
+    const same = async () =>
+      expect((await margay.api.listNeighbors({})).neighbors.map(({ changedAt }) => changedAt)).toEqual(
+        before,
+      );
+    const places = (...more: string[]): string[] =>
+      ((node.ip('-4', 'route', 'show', ...more, SHARED) ?? []) as KernelRoute[]).map(
+        ({ protocol, metric }) => `${protocol} ${metric}`,
+      );
+    const reload = async (kernel: object): Promise<void> => {
+      margay.write({ ...config, kernel });
+      expect(await margay.api.reload({})).toMatchObject({ changed: 0, reset: [] });
+    };
+    const monitor = watchRoutes(node);
+    await reload({ metric: 50 });
+    await waitFor(() => places().join() === '109 50', {
+      what: 'the other metric',
+      details: () => places().join(),
+    });
+    const seen = (await monitor()).filter((line) => line.includes(SHARED));
+    const added = seen.findIndex((line) => !line.startsWith('Deleted') && line.includes('metric 50'));
+    const deleted = seen.findIndex((line) => line.startsWith('Deleted') && line.includes('metric 32'));
+    expect(added).toBeGreaterThanOrEqual(0);
+    expect(deleted).toBeGreaterThan(added);
+    expect(routes('-4', '10.244.1.0/24')).toMatchObject([{ type: 'blackhole', metric: 50 }]);
+
+    await reload({ metric: 50, protocol: 110 });
+    await waitFor(() => places().join() === '110 50', { what: 'the other protocol' });
+    await reload({ metric: 50, protocol: 110, table: 77 });
+    await waitFor(() => places('table', '77').join() === '110 50', { what: 'the other table' });
+    await waitFor(() => places().join() === '', { what: 'nothing where they were' });
+    await reload({ metric: 50, protocol: 110, table: 77, families: ['ipv4-unicast'] });
+    const six = () => ((node.ip('-6', 'route', 'show', 'table', '77') ?? []) as unknown[]).length;
+    await waitFor(() => six() === 0, { what: 'the end of the IPv6 routes' });
+    expect(places('table', '77')).toEqual(['110 50']);
+    await reload({ enabled: false });
+    await waitFor(() => places('table', '77').join() === '', { what: 'no routes at all' });
+    expect((await margay.api.getStatus({})).kernel).toMatchObject({ enabled: false, routes: 0 });
+    await reload(config.kernel as object);
+    await twoWays();
+    await waitFor(() => gateways('-6', SHARED6).length === 2, { what: 'two IPv6 next hops' });
+    await same();
+    // What happens to them afterwards is seen to as ever.
+    node.exec('ip', ['route', 'del', SHARED]);
+    await twoWays();
+  }, 60_000);
+
   test('the command line shows it all, as tables and as JSON', async () => {
     const table = await margay.cli('neighbors');
     expect(table).toMatch(/^NEIGHBOUR +AS +STATE/);
@@ -288,6 +336,12 @@ function isDeep(a: readonly string[], b: readonly string[]): boolean {
 
 /** Notes deletions of a prefix from now on; the returned function ends that and says which there were. */
 function watchDeletions(ns: Netns, prefix: string): () => Promise<string[]> {
+  const lines = watchRoutes(ns);
+  return async () => (await lines()).filter((line) => line.startsWith(`Deleted ${prefix}`));
+}
+
+/** Notes changes of routes from now on; the returned function ends that and says which there were. */
+function watchRoutes(ns: Netns): () => Promise<string[]> {
   const child = ns.spawn('ip', ['-o', 'monitor', 'route'], { stdio: ['ignore', 'pipe', 'inherit'] });
   let text = '';
   child.stdout!.setEncoding('utf8').on('data', (chunk: string) => {
@@ -297,7 +351,7 @@ function watchDeletions(ns: Netns, prefix: string): () => Promise<string[]> {
   return async () => {
     child.kill('SIGTERM');
     await ended;
-    return text.split('\n').filter((line) => line.startsWith(`Deleted ${prefix}`));
+    return text.split('\n');
   };
 }
 
