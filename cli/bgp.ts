@@ -14,6 +14,7 @@ import {
 } from './bgp-view.ts';
 import { type Format, ListPrinter, printData, printFields, printTable, TablePrinter } from './output.ts';
 import { CliError, type Context, EXIT, outputOption, wholeNumber } from './program.ts';
+import { watchOption } from './watch.ts';
 
 const v1 = margay.bgp.v1;
 
@@ -80,32 +81,36 @@ Examples:
   };
   const { out } = context;
 
-  command('status', 'The speaker at a glance.', 'status').action(({ output }: { output: Format }) =>
-    withSpeaker(async (speaker) => {
-      const status = await speaker.getStatus({});
-      if (output !== 'table') printData(out, output, plain(v1.Status, status));
-      else printFields(out, statusFields(status, context.now()));
-    }),
-  );
+  command('status', 'The speaker at a glance.', 'status')
+    .addOption(watchOption())
+    .action(({ output }: { output: Format }) =>
+      withSpeaker(async (speaker) => {
+        const status = await speaker.getStatus({});
+        if (output !== 'table') printData(out, output, plain(v1.Status, status));
+        else printFields(out, statusFields(status, context.now()));
+      }),
+    );
 
-  command('neighbors', 'All neighbours, a line each.', 'neighbors -o json').action(
-    ({ output }: { output: Format }) =>
+  command('neighbors', 'All neighbours, a line each.', 'neighbors --watch')
+    .addOption(watchOption())
+    .action(({ output }: { output: Format }) =>
       withSpeaker(async (speaker) => {
         const reply = await speaker.listNeighbors({});
         if (output !== 'table') printData(out, output, plain(v1.ListNeighborsResponse, reply).neighbors);
         else printTable(out, neighborTable(context.now()), reply.neighbors);
       }),
-  );
+    );
 
-  command('neighbor <address>', 'One neighbour with all there is to know.', 'neighbor 192.0.2.1').action(
-    (address: string, { output }: { output: Format }) =>
+  command('neighbor <address>', 'One neighbour with all there is to know.', 'neighbor 192.0.2.1')
+    .addOption(watchOption())
+    .action((address: string, { output }: { output: Format }) =>
       withSpeaker(async (speaker) => {
         const [neighbor] = (await speaker.listNeighbors({ address })).neighbors;
         if (!neighbor) throw new CliError(`neighbour ${address}: found none`);
         if (output !== 'table') printData(out, output, plain(v1.Neighbor, neighbor));
         else printFields(out, neighborFields(neighbor, context.now()));
       }),
-  );
+    );
 
   command(
     'rib [prefix]',

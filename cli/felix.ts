@@ -14,6 +14,7 @@ import {
   type Terminal,
 } from './output.ts';
 import { CliError, type Context, EXIT, outputOption } from './program.ts';
+import { watchOption } from './watch.ts';
 
 /** Where the agent listens unless told otherwise. */
 const DEFAULT_FELIX_SOCKET = '/run/margay/felix.sock';
@@ -65,6 +66,7 @@ function statusCommand(felix: Command, { out, now }: Context): void {
     .command('status')
     .description('The agent at a glance: policy in sync since, what the kernel has, what is wrong.')
     .addOption(outputOption())
+    .addOption(watchOption())
     .addHelpText('after', '\nExample:\n  margay felix status -o json')
     .action(({ output }: { output: Format }) =>
       withAgent(felix, async (agent) => {
@@ -81,6 +83,7 @@ function endpointsCommand(felix: Command, { out }: Context): void {
     .command('endpoints')
     .description('The pods of this node: interface, addresses, and whether policies isolate them.')
     .addOption(outputOption())
+    .addOption(watchOption())
     .addHelpText('after', '\nExample:\n  margay felix endpoints')
     .action(({ output }: { output: Format }) =>
       withAgent(felix, async (agent) => {

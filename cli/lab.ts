@@ -2,6 +2,7 @@ import { Command, Option } from 'commander';
 import { DEFAULT_PODS, LEAST_PODS, MOST_PODS } from '#lab/application.ts';
 import { DEFAULT_LAB, LAB_NAME, MOST_NODES, TOR_KINDS } from '#lab/topology.ts';
 import { type Context, outputOption, textMatching, wholeNumber } from './program.ts';
+import { watchOption } from './watch.ts';
 
 /** `margay lab`: a routed cluster in network namespaces on this machine, and what one can do with it while it runs. */
 export function labCommand(context: Context): Command {
@@ -61,6 +62,7 @@ Examples:
 
   command('status', 'Machines, daemons and pods of the running lab.', 'status')
     .addOption(outputOption())
+    .addOption(watchOption())
     .action(async ({ output }) => {
       const { labStatus } = await import('./lab/status.ts');
       await labStatus(context, name(), output);
@@ -101,7 +103,7 @@ Examples:
   });
 
   command('reach', 'Who reaches whom, by real connections.', 'reach --watch')
-    .option('-w, --watch', 'again and again, until Ctrl-C')
+    .addOption(new Option('-w, --watch', 'again and again, with what has changed marked, until Ctrl-C'))
     .addOption(outputOption())
     .action(async ({ output, watch }) => {
       const { labReach } = await import('./lab/reach.ts');

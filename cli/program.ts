@@ -1,11 +1,16 @@
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
+import { readVersion } from '#daemon/version.ts';
 import { RpcError } from '#proto/error.ts';
 import { bgpCommand } from './bgp.ts';
+import { completionCommand } from './completion.ts';
 import { felixCommand } from './felix.ts';
 import { labCommand } from './lab.ts';
 import type { Format, Terminal } from './output.ts';
 import { paint } from './output.ts';
 import { policyCommand } from './policy.ts';
+import { statusCommand } from './status.ts';
+import { versionCommand } from './version.ts';
+import { isWatched, pause, Screen } from './watch.ts';
 
 /** Exit statuses, the same for every command. */
 export const EXIT = {
@@ -41,18 +46,53 @@ export class CliError extends Error {
 
 /** Runs one command line (without `node` and the script) and returns the exit status. */
 export async function run(argv: readonly string[], context: Context): Promise<number> {
+  const screen = new Screen(context.out);
+  const error = new Screen(context.error);
+  const inner: Context = { ...context, out: screen, error };
+  for (;;) {
+    let watched = false;
+    const program = buildProgram(inner);
+    program.hook('preAction', (_, command) => {
+      watched = isWatched(command);
+      if (watched) for (const each of [screen, error]) each.hold();
+    });
+    const status = await once(program, argv, inner);
+    if (!watched) return status;
+    // Whatever went wrong may be right the next time.
+    screen.write(error.take());
+    screen.show();
+    await pause(context.signal);
+    if (context.signal.aborted) return status;
+  }
+}
+
+/** The tree of all commands. */
+export function buildProgram(context: Context): Command {
   const program = new Command('margay')
     .description('A Kubernetes network without overlay: BGP routes, NetworkPolicy compiled to nftables.')
+    .version(readVersion(), '-V, --version', 'print the version')
     .addHelpText(
       'after',
-      '\nExit status: 0 done, 1 refused or failed, 2 wrong command line, 3 the daemon does not answer.',
+      `
+Exit status: 0 done, 1 refused or failed, 2 wrong command line, 3 the daemon does not answer.
+
+Examples:
+  margay lab up      a whole routed cluster on this machine, in a minute
+  margay status      this node at a glance`,
     )
     .showHelpAfterError('(add --help for what there is)');
+  program.addCommand(statusCommand(context));
   program.addCommand(bgpCommand(context));
   program.addCommand(policyCommand(context));
   program.addCommand(felixCommand(context));
   program.addCommand(labCommand(context));
+  program.addCommand(versionCommand(context));
+  program.addCommand(completionCommand(context));
   prepare(program, context);
+  return program;
+}
+
+async function once(program: Command, argv: readonly string[], context: Context): Promise<number> {
   try {
     await program.parseAsync([...argv], { from: 'user' });
     return EXIT.ok;

@@ -13,6 +13,7 @@ import { bgpConfig, type DaemonName, felixConfig, nodeFiles, policyConfig } from
 import { PodNetwork } from './pod-network.ts';
 import type { Margay } from './program.ts';
 import { datastoreOf, type LabState, writeState } from './state.ts';
+import { writeTools } from './tools.ts';
 import { type LabOptions, type NodePlace, planLab, type Topology } from './topology.ts';
 import { Tor } from './tor/tor.ts';
 import { makeNode, makeTor } from './world.ts';
@@ -88,6 +89,7 @@ export class Lab {
 
   async #start(): Promise<void> {
     const { topology } = this;
+    writeTools(this.folder, this.#surroundings.margay, topology.tor.kind);
     for (const object of clusterObjects(topology)) this.datastore.put(object);
     makeTor(topology);
     // All cables before the first daemon: FRR misses interfaces that come while it starts.

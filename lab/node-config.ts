@@ -21,6 +21,16 @@ export interface NodeFiles {
   readonly log: (daemon: DaemonName) => string;
 }
 
+/** The environment in which `margay` talks to the daemons of a node without being told where they are. */
+export function nodeEnvironment(files: NodeFiles): Record<string, string> {
+  return Object.fromEntries(
+    (['bgp', 'policy', 'felix'] as const).map((daemon) => [
+      `MARGAY_${daemon.toUpperCase()}_SOCKET`,
+      files.socket(daemon),
+    ]),
+  );
+}
+
 export function nodeFiles(labFolder: string, node: string): NodeFiles {
   const folder = join(labFolder, node);
   return {

@@ -7,7 +7,9 @@ import { existsSync } from 'node:fs';
 import { ownerOf } from '#lab/claim.ts';
 import { toolEnvironment } from '#lab/command.ts';
 import { NETNS_FOLDER, startTime } from '#lab/leftovers.ts';
+import { nodeEnvironment, nodeFiles } from '#lab/node-config.ts';
 import type { LabState, RunningLab } from '#lab/state.ts';
+import { toolsOf } from '#lab/tools.ts';
 import { type NodePlace, podNamespace } from '#lab/topology.ts';
 import { waitFor } from '#lab/wait.ts';
 import { isUplinkUp, setUplink } from '#lab/world.ts';
@@ -31,12 +33,17 @@ export async function execIn(
   place: string,
   words: readonly string[],
 ): Promise<void> {
-  const { state } = find(lab);
+  const { state, folder } = find(lab);
   const netns = namespaceFor(state, place);
+  const isMachine = place === 'tor' || state.topology.nodes.some(({ name }) => name === place);
   const [command, ...args] = words.length > 0 ? words : [process.env.SHELL ?? '/bin/sh'];
   const child = spawn('nsenter', [`--net=${NETNS_FOLDER}/${netns}`, '--', command!, ...args], {
     stdio: 'inherit',
-    env: toolEnvironment({ MARGAY_LAB_PLACE: place }),
+    env: toolEnvironment({
+      MARGAY_LAB: state.topology.name,
+      PATH: `${toolsOf(folder)}:${toolEnvironment().PATH}`,
+      ...(isMachine ? nodeEnvironment(nodeFiles(folder, place)) : {}),
+    }),
   });
   // Ctrl-C is for the command: it has it from the terminal already.
   const status = await new Promise<number>((resolve, reject) => {

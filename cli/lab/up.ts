@@ -119,7 +119,7 @@ function tellWhatNext({ out }: Context, lab: string): void {
   const lines: readonly (readonly [string, string])[] = [
     [`${margay} reach --watch`, 'who reaches whom, live'],
     [`${margay} apply -f POLICY.yaml`, 'your own NetworkPolicies'],
-    [`${margay} exec shop/api-1 -- ip route`, 'a command in a pod, on n1 or on tor'],
+    [`${margay} exec n1 -- margay status`, 'a command on a node, on tor or in a pod'],
     [`${margay} link down n2`, 'pull a cable; link up n2 plugs it in'],
     [`${margay} kill n1 bgp`, 'kill a daemon, and see that nobody notices'],
     [`${margay} status`, 'machines, daemons, pods'],

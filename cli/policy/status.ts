@@ -12,6 +12,7 @@ import {
   type Terminal,
 } from '../output.ts';
 import { type Context, outputOption } from '../program.ts';
+import { watchOption } from '../watch.ts';
 import { withEngine } from './engine.ts';
 
 type Status = margay.policy.v1.Status;
@@ -23,6 +24,7 @@ export function statusCommand(policy: Command, { out, now }: Context): void {
     .command('status')
     .description('The engine at a glance: what it knows, what is wrong with it, and who listens.')
     .addOption(outputOption())
+    .addOption(watchOption())
     .addHelpText('after', '\nExample:\n  margay policy status -o json')
     .action(({ output }: { output: Format }) =>
       withEngine(policy, async (engine) => {

@@ -38,6 +38,7 @@ export const debianPackages = [
     name: 'containernetworking-plugins',
     why: 'portmap, bandwidth and others that are chained to ours in tests',
   },
+  { name: 'zsh', why: 'completes command lines in tests' },
   { name: 'gcc', why: 'builds the C programs below' },
   { name: 'libc6-dev', why: 'headers and static C library for them' },
 ];

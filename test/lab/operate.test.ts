@@ -50,6 +50,7 @@ describe('a running lab', () => {
     expect(await lab.run('exec', 'shop/api-1', '--', 'ip', 'route')).toContain('default via 169.254.1.1');
     expect(await lab.run('exec', 'n2', '--', 'ip', 'route')).toContain('10.244.1.0/24 via 10.0.2.1');
     expect(await lab.run('exec', 'tor', '--', 'ip', 'route')).toContain('10.244.1.0/24 via 10.0.1.2');
+    expect(await lab.run('exec', 'n1', '--', 'margay', 'status')).toMatch(/Policy {2}in sync for/);
     await expect(lab.run('exec', 'n1', '--', 'sh', '-c', 'exit 7')).rejects.toMatchObject({ status: 7 });
     await expect(lab.run('exec', 'shop/api-9', '--', 'true')).rejects.toThrow(
       /no pod shop\/api-9.*lab status/,
