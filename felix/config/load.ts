@@ -198,7 +198,8 @@ function asBoolean(value: unknown): boolean | undefined {
   return typeof value === 'boolean' ? value : undefined;
 }
 
-const SECTIONS = {
+/** The sections of the document. */
+export const SECTIONS = {
   node: text('the name of a Node object', 253),
   policy: mapping({
     address: leaf('unix:/path of a socket, or host:port', (value) =>
