@@ -1,4 +1,5 @@
 import { pino } from 'pino';
+import { agentSink } from '#cli/policy/ruleset.ts';
 import { parseAddress } from '#datastore/address.ts';
 import type { Resource } from '#datastore/resource.ts';
 import { NftablesDataplane } from '#felix/dataplane/dataplane.ts';
@@ -133,15 +134,7 @@ async function compiled(count: number): Promise<Contender> {
     addresses: [parseAddress(SERVER)!],
     hostPorts: [],
   });
-  const { programs } = dataplane;
-  compiler.open('n1', {
-    endpoint: (...change) => programs.endpoint(...change),
-    entry: (...change) => programs.entry(...change),
-    address: (...change) => programs.address(...change),
-    blocks: (...change) => programs.blocks(...change),
-    classGone: () => {},
-    commit: () => programs.commit(),
-  });
+  compiler.open('n1', agentSink(dataplane.programs, compiler));
   await dataplane.applied([], AbortSignal.timeout(60_000));
   return { name: 'margay', policies: count, lane, close: () => dataplane.close() };
 }

@@ -9,7 +9,7 @@ export function compileCommand(policy: Command, context: Context): void {
   policy
     .command('compile')
     .description(
-      'The ruleset of a node, as `nft -f` reads it: to be reviewed, or loaded where no Margay runs.',
+      'The ruleset of a node, as its agent has it in the kernel and `nft -f` reads it: to be reviewed.',
     )
     .addOption(
       filesOption(
@@ -25,7 +25,8 @@ export function compileCommand(policy: Command, context: Context): void {
 Examples:
   margay policy compile --node n1                              what the engine has for a node
   margay policy compile -f cluster/ --node n1 | nft -c -f -    from files; have nft check it
-  margay policy compile -f cluster/ --node n1 | nft -f -       load it, in the place of the last one
+
+Only the node knows the names of its interfaces: those printed are made up, and comments say whose they are.
 
 Exit status: 0 printed, 2 the command line or the objects are wrong, 3 the engine does not answer.`,
     )
@@ -38,7 +39,7 @@ Exit status: 0 printed, 2 the command line or the objects are wrong, 3 the engin
       }
       const resources = file === undefined ? await currentObjects(policy) : await loadObjects(file, context);
       checkNode(resources, node);
-      const { compileRuleset } = await import('#policy/review/compile.ts');
+      const { compileRuleset } = await import('./ruleset.ts');
       context.out.write(compileRuleset(resources, node, table));
     });
 }

@@ -1,7 +1,6 @@
 import type { Resource } from '#datastore/resource.ts';
 import { Compiler } from '../compiler/compiler.ts';
 import { NodeProgram } from '../program/node-program.ts';
-import { renderRuleset } from './ruleset.ts';
 
 /** All objects compiled for some nodes at one moment. */
 export interface Compiled {
@@ -24,16 +23,6 @@ export function compileResources(
     programs.set(node, program);
   }
   return { compiler, programs };
-}
-
-/** The ruleset of one node, as `nft -f` reads it. */
-export function compileRuleset(resources: readonly Resource[], node: string, table?: string): string {
-  const { compiler, programs } = compileResources(resources, [node]);
-  const describeClass = (id: string) => compiler.describeClass(id);
-  return renderRuleset(
-    programs.get(node)!,
-    table === undefined ? { describeClass } : { describeClass, table },
-  );
 }
 
 function nodesOf(resources: readonly Resource[]): Set<string> {

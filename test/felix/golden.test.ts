@@ -1,6 +1,7 @@
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { agentSink } from '#cli/policy/ruleset.ts';
 import { parseAddress } from '#datastore/address.ts';
 import { readFileContents } from '#datastore/directory/documents.ts';
 import type { Resource } from '#datastore/resource.ts';
@@ -13,7 +14,6 @@ import { Nftables } from '#kernel/nftables/connection.ts';
 import { NetworkNamespace } from '#kernel/sys/namespace.ts';
 import { Compiler } from '#policy/compiler/compiler.ts';
 import { createNetns, type Netns } from '#test/helpers/netns.ts';
-import { sinkOf } from './world.ts';
 
 /*
  * Rulesets of small clusters, as text to be read: NAME.yaml is the cluster, NAME.nft what node n1 has in the kernel.
@@ -61,7 +61,7 @@ function rulesetOf(name: string): NodeRuleset {
   const compiler = new Compiler();
   compiler.apply(resources.map((resource) => ({ type: 'put', resource })));
   compiler.flush();
-  if (known) compiler.open('n1', sinkOf(new Programs(ruleset), compiler));
+  if (known) compiler.open('n1', agentSink(new Programs(ruleset), compiler));
   return ruleset;
 }
 

@@ -3,17 +3,16 @@
  */
 
 import { pino } from 'pino';
+import { agentSink } from '#cli/policy/ruleset.ts';
 import type { Log } from '#daemon/log.ts';
 import { formatAddress, parseAddress } from '#datastore/address.ts';
 import type { Resource } from '#datastore/resource.ts';
 import { NftablesDataplane } from '#felix/dataplane/dataplane.ts';
 import { type DataplaneSettings, DEFAULT_SETTINGS } from '#felix/dataplane/settings.ts';
-import type { Programs } from '#felix/policy/programs.ts';
 import { Conntrack } from '#kernel/conntrack/conntrack.ts';
 import { Compiler } from '#policy/compiler/compiler.ts';
 import { Cluster } from '#policy/evaluator/cluster.ts';
 import { evaluate } from '#policy/evaluator/evaluate.ts';
-import type { ProgramSink } from '#policy/program/program.ts';
 import { waitFor } from '#test/helpers/wait.ts';
 import { changesBetween } from '#test/policy/compiled.ts';
 import { createFabric, endpointOf, type Fabric, type Slot } from './fabric.ts';
@@ -35,25 +34,6 @@ export interface Disagreement {
   readonly answered: boolean;
 }
 
-/** The compiler's words for an agent's programs, as the stream would carry them. */
-export function sinkOf(programs: Programs, compiler: Compiler): ProgramSink {
-  return {
-    endpoint: (...change) => programs.endpoint(...change),
-    entry: (...change) => programs.entry(...change),
-    address: (direction, address, id) => {
-      if (id !== undefined) programs.meaning(id, compiler.describeClass(id));
-      programs.address(direction, address, id);
-    },
-    blocks: (direction, family, ranges) => {
-      for (const { class: id } of ranges) programs.meaning(id, compiler.describeClass(id));
-      programs.blocks(direction, family, ranges);
-    },
-    // Nothing names it any more, so that nothing of it is left here.
-    classGone: () => {},
-    commit: () => programs.commit(),
-  };
-}
-
 export class World implements Disposable {
   readonly fabric: Fabric;
   readonly dataplanes: readonly NftablesDataplane[];
@@ -70,7 +50,7 @@ export class World implements Disposable {
     this.conntracks = this.fabric.nodes.map(({ namespace }) => Conntrack.open(namespace));
     this.fabric.nodes.forEach(({ name }, i) => {
       this.dataplanes[i]!.start();
-      this.compiler.open(name, sinkOf(this.dataplanes[i]!.programs, this.compiler));
+      this.compiler.open(name, agentSink(this.dataplanes[i]!.programs, this.compiler));
     });
   }
 
