@@ -19,7 +19,13 @@ import type {
 /** Thrown for a question that can not be answered because something in it does not exist or is not legible. */
 export class QuestionError extends Error {
   override readonly name = 'QuestionError';
-  readonly code: 'UNKNOWN_POD' | 'UNKNOWN_NODE' | 'UNKNOWN_PORT' | 'BAD_PORT' | 'NO_COMMON_FAMILY';
+  readonly code:
+    | 'UNKNOWN_POD'
+    | 'UNKNOWN_NODE'
+    | 'UNKNOWN_PORT'
+    | 'BAD_PORT'
+    | 'NO_COMMON_FAMILY'
+    | 'NO_OWN_ADDRESS';
   readonly found: string;
   readonly expected: string;
 
@@ -103,7 +109,11 @@ function podParties(cluster: Cluster, text: string): Party[] {
   const addresses = pod.addresses.map((address) => parseAddress(address)!);
   if (!hasOwnNetwork(pod)) return addresses.map((address) => cluster.partyAt(address));
   if (addresses.length === 0) return [{ kind: 'pod', pod, address: undefined }];
-  return addresses.map((address) => ({ kind: 'pod', pod, address }));
+  const parties = addresses.map((address) => cluster.partyAt(address));
+  const own = parties.filter((party) => party.kind === 'pod' && party.pod === pod);
+  if (own.length > 0) return own;
+  const found = `pod ${namespace}/${name}, whose address is that of ${describeParty(parties[0]!)}`;
+  throw new QuestionError('NO_OWN_ADDRESS', found, 'a pod with an address that no pod before it by name has');
 }
 
 /** What may have been meant. */

@@ -30,6 +30,14 @@ status: { podIPs: [{ ip: 10.0.0.2 }, { ip: "fd00::2" }] }
 ---
 { apiVersion: v1, kind: Pod, metadata: { name: new } }
 ---
+{ apiVersion: v1, kind: Pod, metadata: { name: second }, status: { podIPs: [{ ip: 10.0.0.2 }] } }
+---
+{ apiVersion: v1, kind: Pod, metadata: { name: seven }, status: { podIPs: [{ ip: 10.0.0.2 }, { ip: "fd00::7" }] } }
+---
+{ apiVersion: v1, kind: Pod, metadata: { namespace: node, name: n8 }, status: { podIPs: [{ ip: 10.0.0.8 }] } }
+---
+{ apiVersion: v1, kind: Pod, metadata: { namespace: node, name: n1 }, status: { podIPs: [{ ip: 10.0.0.9 }] } }
+---
 { apiVersion: v1, kind: Pod, metadata: { name: done }, status: { phase: Failed, podIPs: [{ ip: 10.0.0.4 }] } }
 ---
 { apiVersion: v1, kind: Node, metadata: { name: n1 }, status: { addresses: [{ type: InternalIP, address: 192.0.2.1 }] } }
@@ -111,8 +119,17 @@ describe('what a question is about', () => {
     ]);
   });
 
+  test('a pod by the addresses that are its own, a node before a pod of a namespace called node', () => {
+    const sources = (from: string) => ask(from, 'client', '1').map((text) => text.split(' -> ')[0]);
+    expect(sources('seven')).toEqual(['default/seven (fd00::7)']);
+    expect(sources('node/n1')).toEqual(['node n1 (192.0.2.1)']);
+    expect(sources('node/n8')).toEqual(['node/n8 (10.0.0.8)']);
+  });
+
   test.each([
     ['nobody', 'client', '1', 'UNKNOWN_POD'],
+    ['second', 'client', '1', 'NO_OWN_ADDRESS'],
+    ['node/n7', 'client', '1', 'UNKNOWN_NODE'],
     ['done', 'client', '1', 'UNKNOWN_POD'],
     ['node:n7', 'client', '1', 'UNKNOWN_NODE'],
     ['six', 'four', '1', 'NO_COMMON_FAMILY'],
