@@ -3,11 +3,10 @@
  */
 
 import { isDeepStrictEqual } from 'node:util';
-import { type Address, parsePrefix } from '#bgp/config/address.ts';
+import type { Address } from '#bgp/config/address.ts';
 import { compareConfigs } from '#bgp/config/difference.ts';
 import type { KernelConfig, SpeakerConfig } from '#bgp/config/model.ts';
 import type { KernelRoutes } from '#bgp/kernel/kernel-routes.ts';
-import type { Resolution } from '#bgp/rib/next-hops.ts';
 import { countersOf } from '#bgp/rib/queries.ts';
 import { Rib, type UpdateResult } from '#bgp/rib/rib.ts';
 import type { PeerSettings } from '#bgp/rib/settings.ts';
@@ -17,22 +16,13 @@ import type { Session, SessionEvent, SessionHandler } from '#bgp/session/handler
 import { Sessions } from '#bgp/session/manager.ts';
 import type { Peer } from '#bgp/session/peer.ts';
 import type { Sockets } from '#bgp/session/transport/sockets.ts';
-import { formatPrefix, type Prefix } from '#bgp/wire/address.ts';
-import {
-  type Family,
-  familyName,
-  IPV4_UNICAST,
-  REFRESH_BEGIN,
-  REFRESH_END,
-  REFRESH_REQUEST,
-} from '#bgp/wire/constants.ts';
+import { type Family, familyName, REFRESH_BEGIN, REFRESH_END, REFRESH_REQUEST } from '#bgp/wire/constants.ts';
 import { describeError } from '#bgp/wire/errors.ts';
 import type { Fault } from '#bgp/wire/notification.ts';
 import type { RouteRefresh } from '#bgp/wire/refresh.ts';
 import { type Log, LogLimit } from '#daemon/log.ts';
-import { Convergence } from './daemon/convergence.ts';
 import { SessionEvents } from './daemon/events.ts';
-import { KernelFeed } from './daemon/kernel-feed.ts';
+import { KernelSide } from './daemon/kernel-side.ts';
 import { type InterfaceAddress, ownAddresses } from './daemon/own-addresses.ts';
 import { OwnRoutes } from './daemon/own-routes.ts';
 import { SessionLog } from './daemon/session-log.ts';
@@ -89,8 +79,6 @@ export class ReloadError extends Error {
 
 /** Prefixes worked on at a time. */
 const PIECE = 256;
-const KERNEL_PIECE = 2048;
-const CONVERGENCE_INTERVAL_MS = 250;
 /** Longest wait for neighbours to take the Cease and for the kernel, in ms: neither keeps the process from ending. */
 const FAREWELL_MS = 5000;
 /** Parts of the configuration that are read at the start only. */
@@ -113,37 +101,39 @@ export class Speaker implements SessionHandler {
   readonly #sessionLog: SessionLog;
   readonly #records = new Map<Peer, PeerRecord>();
   readonly #byIndex: (Peer | undefined)[] = [];
-  readonly #kernelFeeds = new Map<4 | 6, KernelFeed>();
-  readonly #convergence: Convergence;
+  readonly #kernelSide: KernelSide;
   #config: SpeakerConfig;
-  #kernel: KernelRoutes | undefined;
-  /** Takes the routes by earlier settings out of the kernel, once it has those by the present ones. */
-  #leaveOld: (() => Promise<void>) | undefined;
-  /** All neighbours have said what they have to say since the start. */
-  #converged = false;
-  #stopConvergence: () => void = () => {};
 
   constructor(config: SpeakerConfig, options: SpeakerOptions) {
     const { clock, random, sockets, log, openKernel } = options;
     this.#config = config;
     this.#options = options;
-    const kernel = config.kernel.enabled ? openKernel(config.kernel) : undefined;
-    this.#kernel = kernel;
     this.startedAt = clock.date();
     this.ribEpoch = this.startedAt;
     const zero = clock.now();
     this.rib = new Rib(ribSettings(config), {
       seed: Math.floor(random() * 2 ** 32),
       now: () => Math.floor((clock.now() - zero) / 1000),
-      ...(kernel && { tracker: kernel.resolver, unresolved: UNRESOLVED }),
     });
     this.rib.onOutput = (index) => this.#byIndex[index]?.wake();
     this.#limit = new LogLimit(clock.now);
     this.#sessionLog = new SessionLog(log, this.#limit);
     this.#slices = new Slices(clock, () => this.#work());
-    this.own = new OwnRoutes(this.rib, (prefixes) => this.#ownChanged(prefixes));
+    this.own = new OwnRoutes(this.rib, (prefixes) => {
+      this.#kernelSide.ownChanged(prefixes);
+      this.#slices.wake();
+    });
     this.sessions = new Sessions(config, { clock, random, sockets, handler: this });
-    this.#convergence = new Convergence(this.rib, clock.now);
+    this.#kernelSide = new KernelSide(config.kernel, {
+      clock,
+      log,
+      limit: this.#limit,
+      rib: this.rib,
+      own: this.own,
+      open: openKernel,
+      wake: () => this.#slices.wake(),
+      expected: () => this.#expected(),
+    });
   }
 
   get config(): SpeakerConfig {
@@ -151,16 +141,12 @@ export class Speaker implements SessionHandler {
   }
 
   get kernel(): KernelRoutes | undefined {
-    return this.#kernel;
+    return this.#kernelSide.kernel;
   }
 
   /** @throws NetlinkError SyscallError when the kernel's routes can not be read */
   start(): void {
-    if (this.#kernel !== undefined) {
-      this.#startKernel(this.#kernel);
-      for (const family of this.#config.kernel.families) this.#feedKernel(this.#kernel, family);
-      this.#watchConvergence();
-    }
+    this.#kernelSide.start();
     this.own.configure(this.#config.originate);
     this.sessions.start();
   }
@@ -208,16 +194,15 @@ export class Speaker implements SessionHandler {
 
   /** Ends all sessions with a Cease and lets go of everything; the routes stay in the kernel. */
   async stop(text: string): Promise<void> {
-    this.#stopConvergence();
     const closed = this.sessions.close({ text });
     // From here on nothing of what the neighbours' routes come to reaches the kernel.
     this.#slices.stop();
-    for (const feed of this.#kernelFeeds.values()) feed.close();
+    const left = this.#kernelSide.close();
     let cancel = (): void => {};
     const longEnough = new Promise<void>((resolve) => {
       cancel = this.#options.clock.after(FAREWELL_MS, resolve);
     });
-    await Promise.race([Promise.all([closed, this.#leaveOld?.(), this.#kernel?.close()]), longEnough]);
+    await Promise.race([Promise.all([closed, left]), longEnough]);
     cancel();
   }
 
@@ -385,143 +370,25 @@ export class Speaker implements SessionHandler {
 
   #work(): boolean {
     const more = this.rib.process(PIECE);
-    let kernelMore = false;
-    for (const [family, feed] of this.#kernelFeeds) {
-      if (feed.size === 0) continue;
-      // A few at a time cost a system call each; while the RIB is busy there will be more.
-      if (more && feed.size < KERNEL_PIECE) continue;
-      this.kernel!.process(family, feed, KERNEL_PIECE);
-      kernelMore ||= feed.size > 0;
-    }
+    const kernelMore = this.#kernelSide.work(more);
     return more || kernelMore;
   }
 
-  #feedKernel(kernel: KernelRoutes, family: Family): KernelFeed {
-    const { log } = this.#options;
-    const feed = new KernelFeed(this.rib, this.rib.families.get(family)!, {
-      guard: kernel.guard,
-      blackhole: (prefix) => this.own.get(prefix)?.blackhole === true,
-      onRefused: (prefix, reason) => {
-        this.#limit.run('guard', (leftOutBefore) => {
-          log.warn(
-            { prefix: formatPrefix(prefix), reason, leftOutBefore },
-            'learned route not put into the kernel',
-          );
-        });
-      },
-    });
-    feed.onReady = () => this.#slices.wake();
-    this.#kernelFeeds.set(versionOf(family), feed);
-    return feed;
-  }
-
-  #ownChanged(prefixes: readonly Prefix[]): void {
-    this.kernel?.guard.setOwn(this.own.routes.map(({ prefix }) => wordsOf(prefix.bytes, prefix.length)));
-    for (const feed of this.#kernelFeeds.values()) feed.again(prefixes);
-    this.#slices.wake();
-  }
-
-  /** @throws NetlinkError SyscallError */
-  #startKernel(kernel: KernelRoutes): void {
-    kernel.start(
-      (id, resolution) => {
-        // One that is being replaced has nothing to say any more.
-        if (this.#kernel !== kernel) return;
-        this.rib.nextHops.set(id, resolution);
-        this.#slices.wake();
-      },
-      (prefixes) => {
-        // An address or a subnet of this host that a neighbour announces too, or that it no longer is.
-        const parsed = prefixes.map((text) => parsePrefix(text)!);
-        for (const feed of this.#kernelFeeds.values()) feed.exactly(parsed);
-        this.#slices.wake();
-      },
-    );
-  }
-
-  /**
-   * Opens the kernel's routes by other settings, while the old ones are there.
-   *
-   * @returns what puts them in the place of the old ones
-   * @throws ReloadError
-   */
+  /** @throws ReloadError */
   #prepareKernel(config: KernelConfig): () => void {
-    const old = this.#kernel;
-    const before = this.#config.kernel;
-    let fresh: KernelRoutes | undefined;
     try {
-      fresh = config.enabled ? this.#options.openKernel(config) : undefined;
-      if (fresh !== undefined) this.#startKernel(fresh);
+      return this.#kernelSide.prepare(config);
     } catch (error) {
       if (!(error instanceof Error)) throw error;
-      void fresh?.close();
       throw new ReloadError(['kernel'], error.message, { cause: error });
     }
-    return () => {
-      for (const feed of this.#kernelFeeds.values()) feed.close();
-      this.#kernelFeeds.clear();
-      this.#stopConvergence();
-      // Where two routes can not be in one place at a time, the old ones have to go first.
-      const samePlace =
-        fresh !== undefined && before.table === config.table && before.metric === config.metric;
-      const sameRoutes = samePlace && before.protocol === config.protocol;
-      const gone = before.families.filter((family) => !sameRoutes || !config.families.includes(family));
-      void this.#leaveOld?.();
-      this.#leaveOld = async () => {
-        this.#leaveOld = undefined;
-        old?.withdraw(gone.map(versionOf));
-        await old?.close();
-      };
-      if (samePlace || fresh === undefined) void this.#leaveOld();
-      this.#kernel = fresh;
-      this.rib.nextHops.track(
-        fresh === undefined ? { reachable: true, metric: 0 } : UNRESOLVED,
-        fresh?.resolver,
-      );
-      if (fresh === undefined) return;
-      fresh.guard.setOwn(this.own.routes.map(({ prefix }) => wordsOf(prefix.bytes, prefix.length)));
-      for (const family of config.families) this.#feedKernel(fresh, family).everything();
-      this.#watchConvergence();
-      this.#slices.wake();
-    };
   }
 
-  #watchConvergence(): void {
-    this.#stopConvergence = this.#options.clock.after(CONVERGENCE_INTERVAL_MS, () => {
-      const waiting = this.rib.runnable || [...this.#kernelFeeds.values()].some(({ size }) => size > 0);
-      if (!waiting) void this.#leaveOld?.();
-      if (waiting || !this.#hasConverged()) {
-        this.#watchConvergence();
-        return;
-      }
-      const gone = this.#kernel?.converged();
-      this.#options.log.info(
-        { removed: gone },
-        'tables have converged; what was left of an earlier run is gone',
-      );
-    });
-  }
-
-  #hasConverged(): boolean {
+  /** Neighbours that are to have a session, with the index of each in the RIB. */
+  #expected(): [Peer, number | undefined][] {
     const expected = [...this.sessions.peers].filter(({ config }) => config.enabled);
-    const neighbours = expected.map((peer) => [peer, this.record(peer).index] as const);
-    this.#converged ||= this.#convergence.reached(neighbours);
-    return this.#converged;
+    return expected.map((peer) => [peer, this.record(peer).index]);
   }
-}
-
-/** What holds of a next hop until the kernel has been asked. */
-const UNRESOLVED: Resolution = { reachable: false, metric: 0 };
-
-function versionOf(family: Family): 4 | 6 {
-  return family === IPV4_UNICAST ? 4 : 6;
 }
 
 const NOTHING: readonly Uint8Array[] = [];
-
-function wordsOf(bytes: Uint8Array, length: number): { words: number[]; length: number } {
-  const words: number[] = [];
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
-  for (let at = 0; at < bytes.length; at += 4) words.push(view.getUint32(at));
-  return { words, length };
-}
