@@ -191,11 +191,13 @@ function describeDirection(
     }
     case 'isolated':
       return [
-        `${head}, isolated by ${by.policies.map(describePolicy).join(', ')}, and no rule of theirs allows it`,
-        ...by.near.map(
-          ({ policy, rule, lacks }) =>
-            `    near: ${describePolicy(policy)} ${direction}[${rule}] has the ${lacks === 'peer' ? 'port, but not the peer' : 'peer, but not the port'}`,
-        ),
+        `${head}, isolated by ${someOf(by.policies.map(describePolicy)).join(', ')}, and no rule of theirs allows it`,
+        ...someOf(
+          by.near.map(({ policy, rule, lacks }) => {
+            const has = lacks === 'peer' ? 'port, but not the peer' : 'peer, but not the port';
+            return `near: ${describePolicy(policy)} ${direction}[${rule}] has the ${has}`;
+          }),
+        ).map((line) => `    ${line}`),
         `    needed: ${describeNeed(cluster, traffic, direction, subject, other)}`,
       ];
   }
@@ -218,6 +220,13 @@ function describeNeed(
   const ports = traffic.protocol === 'other' ? 'all ports' : describePort(traffic);
   return `a NetworkPolicy of namespace ${namespace} that selects ${describeLabels(labels)}, with an ${direction} rule for ${ports} ${direction === 'egress' ? 'to' : 'from'} ${peer}`;
 }
+
+/** The first of many, and how many more there are. */
+function someOf(lines: readonly string[]): readonly string[] {
+  return lines.length <= MOST ? lines : [...lines.slice(0, MOST - 1), `${lines.length - MOST + 1} more`];
+}
+
+const MOST = 10;
 
 function describeParty(party: Party): string {
   const address = party.address === undefined ? 'no address yet' : formatAddress(party.address);

@@ -100,6 +100,27 @@ describe('an answer says who decided', () => {
   });
 });
 
+test('an answer stays short, however many policies there are', () => {
+  const policy = (i: number) => `
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata: { name: p${i + 100} }
+spec: { podSelector: {}, ingress: [{ from: [{ podSelector: { matchLabels: { of: n${i} } } }] }] }
+`;
+  const many = `
+{ apiVersion: v1, kind: Pod, metadata: { name: a }, status: { podIPs: [{ ip: 10.0.0.1 }] } }
+---
+{ apiVersion: v1, kind: Pod, metadata: { name: b }, status: { podIPs: [{ ip: 10.0.0.2 }] } }
+---${Array.from({ length: 30 }, (_, i) => policy(i)).join('---')}`;
+  const { objects } = readFileContents('many.yaml', many);
+  const crowd = new Cluster(objects.map(({ resource }) => resource!));
+  const [answer] = explain(crowd, 'a', 'b', '80').map((answer) => describeAnswer(crowd, answer));
+  const lines = answer!.split('\n');
+  expect(lines).toHaveLength(14);
+  expect(lines[2]).toContain('NetworkPolicy default/p108, 21 more, and no rule of theirs allows it');
+  expect(lines.at(-2)).toBe('    21 more');
+});
+
 describe('what a question is about', () => {
   test('each family that both ends have, and each number of a named port', () => {
     const about = (from: string, to: string, port: string) =>
