@@ -15,6 +15,9 @@ import type { EndpointRecords } from './records.ts';
 import type { EndpointSettings } from './settings.ts';
 import type { Wires } from './wires.ts';
 
+/** Somewhat more than the kernel takes at most to make a link usable. */
+const LINK_WATCH_MS = 1200;
+
 /** What endpoints are made of. */
 export interface EndpointParts {
   readonly settings: EndpointSettings;
@@ -151,6 +154,7 @@ export class Endpoints {
       }
       await Promise.all([onDisk, inForce]);
       wires.connect(endpoint, pod);
+      await this.#passable(endpoint);
     } catch (error) {
       await this.#undo(endpoint).catch((fault: unknown) =>
         log.error(
@@ -161,6 +165,18 @@ export class Endpoints {
       throw error;
     }
     return endpoint;
+  }
+
+  /**
+   * Until packets to the pod go. The kernel makes the node's end usable a moment after the pod's end came up, from a work queue
+   * (net/core/link_watch.c); what is sent before is dropped. It takes its time, up to a second, where both ends happen to have
+   * the same index.
+   */
+  async #passable({ hostInterface }: Endpoint): Promise<void> {
+    const { links } = this.#parts.wires.rtnetlink;
+    const end = performance.now() + LINK_WATCH_MS;
+    while (links.get(hostInterface)?.operationalState !== 'up' && performance.now() < end)
+      await new Promise((resolve) => setTimeout(resolve, 1));
   }
 
   /** The same ADD once more, by a runtime that did not see the answer to the first. */

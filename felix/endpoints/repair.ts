@@ -61,6 +61,11 @@ export class Repair {
     this.all();
   }
 
+  /** Whether there is nothing that it has been told of and not looked at. */
+  get idle(): boolean {
+    return this.#gathering === undefined && this.#changed.size === 0;
+  }
+
   /** Looks at all endpoints, both ends. */
   all(): void {
     for (const owner of this.#parts.endpoints.all.keys()) this.#mark(owner);

@@ -46,6 +46,7 @@ export function takeOver(
     leaks++;
     log.warn(about(endpoint), 'the pod of an endpoint is gone; its addresses are released');
     records.remove(endpoint.hostInterface);
+    ipam.release(endpoint.hostInterface);
   }
   for (const link of view.links.values()) {
     if (!isOurs(link) || endpoints.all.has(link.name)) continue;

@@ -8,9 +8,11 @@ import type { CniServer } from '#felix/cni/server.ts';
 import type { Dataplane, WorkloadEndpoint } from '#felix/endpoint.ts';
 import { PodNetwork } from '#felix/endpoints/pod-network.ts';
 import type { EndpointSettings } from '#felix/endpoints/settings.ts';
+import { type Files, systemFiles } from '#felix/state/files.ts';
 import { NetworkNamespace } from '#kernel/sys/namespace.ts';
 import { createNetns, type Netns } from '#test/helpers/netns.ts';
 import { newTempFolder } from '#test/helpers/owner.ts';
+import { waitFor } from '#test/helpers/wait.ts';
 
 export const PLUGIN = join(import.meta.dirname, '../../build/margay-cni');
 
@@ -54,6 +56,23 @@ export function notedLog(): { lines: Line[]; log: Log } {
   };
 }
 
+/** The system's files, until they are told to refuse. */
+export class RefusingFiles implements Files {
+  /** Thrown by each write while it is set. */
+  refusal: Error | undefined;
+  read = systemFiles.read;
+  list = systemFiles.list;
+  makeFolder = systemFiles.makeFolder;
+  sync = systemFiles.sync;
+  rename = systemFiles.rename;
+  remove = systemFiles.remove;
+
+  write(path: string, text: string): void {
+    if (this.refusal !== undefined) throw this.refusal;
+    systemFiles.write(path, text);
+  }
+}
+
 /** A node in a namespace, with felix's endpoints in this process and the real plugin. */
 export class Node implements AsyncDisposable {
   readonly netns: Netns;
@@ -61,6 +80,7 @@ export class Node implements AsyncDisposable {
   readonly folder = newTempFolder();
   readonly socket = join(this.folder, 'cni.sock');
   readonly dataplane = new NotedDataplane();
+  readonly files = new RefusingFiles();
   readonly lines: Line[];
   readonly #log: Log;
   readonly #settings: EndpointSettings;
@@ -104,6 +124,7 @@ export class Node implements AsyncDisposable {
       dataplane: this.dataplane,
       log: this.#log,
       namespace: this.namespace,
+      files: this.files,
     });
     this.#server = await listenForCni(this.socket, this.network, this.#log);
   }
@@ -113,6 +134,21 @@ export class Node implements AsyncDisposable {
     await this.#server?.stop();
     this.#server = undefined;
     await this.network?.close();
+  }
+
+  /** Until what the kernel told has been looked at. */
+  async settled(): Promise<void> {
+    const { repair, endpoints } = this.network;
+    await waitFor(() => repair.idle, { what: 'repairs to be done' });
+    for (const owner of endpoints.all.keys()) await endpoints.exclusively(owner, () => {});
+  }
+
+  /** As a killed felix leaves it: what is under way is not waited for. */
+  async abandon(): Promise<void> {
+    const server = this.#server;
+    this.#server = undefined;
+    await this.network.repair.close();
+    await server?.stop();
   }
 
   /** A pod's namespace, as a runtime makes it. */
