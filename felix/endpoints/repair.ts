@@ -10,7 +10,7 @@ import type { Ipam } from '../ipam/ipam.ts';
 import { type Endpoints, openPodNamespace } from './endpoints.ts';
 import type { Endpoint } from './model.ts';
 import { differingSysctls, hostSysctls } from './sysctls.ts';
-import { familiesOf, type Wires } from './wires.ts';
+import { familiesOf, ROUTE_PROTOCOL, type Wires } from './wires.ts';
 
 /** How long changes are gathered before they are looked at, in ms: an `ip link del` is told in five messages. */
 const GATHER_MS = 20;
@@ -90,6 +90,8 @@ export class Repair {
       this.#reopening ??= setTimeout(() => this.#reopen(), REOPEN_MS);
     };
     const ofRoute = (route: Route): void => {
+      if (route.protocol === ROUTE_PROTOCOL)
+        for (const { link } of route.nextHops) this.#markIndex(link ?? 0);
       const [text, length] = route.destination.split('/');
       if (length !== '32' && length !== '128') return;
       const address = parseAddress(text!);

@@ -24,6 +24,7 @@ export function hasIpv6(): boolean {
  * - `proxy_arp`, `proxy_ndp`: answer for the gateway should a pod have lost the entry that we put into its neighbour table;
  *   without `proxy_delay` at once.
  * - `accept_ra` 0: nobody in a pod is a router of this node.
+ * - `disable_ipv6` 0, where a pod has an IPv6 address.
  */
 export function hostSysctls(name: string, { ipv4, ipv6 }: Families): Sysctls {
   return {
@@ -34,6 +35,7 @@ export function hostSysctls(name: string, { ipv4, ipv6 }: Families): Sysctls {
       [`net/ipv4/neigh/${name}/proxy_delay`]: '0',
     }),
     ...(ipv6 && {
+      [`net/ipv6/conf/${name}/disable_ipv6`]: '0',
       [`net/ipv6/conf/${name}/forwarding`]: '1',
       [`net/ipv6/conf/${name}/proxy_ndp`]: '1',
     }),
