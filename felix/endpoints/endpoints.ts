@@ -154,7 +154,7 @@ export class Endpoints {
       }
       await Promise.all([onDisk, inForce]);
       wires.connect(endpoint, pod);
-      await this.#passable(endpoint);
+      await this.#passable(endpoint, pod);
     } catch (error) {
       await this.#undo(endpoint).catch((fault: unknown) =>
         log.error(
@@ -168,15 +168,18 @@ export class Endpoints {
   }
 
   /**
-   * Until packets to the pod go. The kernel makes the node's end usable a moment after the pod's end came up, from a work queue
-   * (net/core/link_watch.c); what is sent before is dropped. It takes its time, up to a second, where both ends happen to have
-   * the same index.
+   * Until packets go. The kernel makes both ends usable a moment after the second of them came up, from a work queue
+   * (net/core/link_watch.c); what the node sends before is dropped, and the pod has no link-local address before. It takes its
+   * time, up to a second, where both ends happen to have the same index.
    */
-  async #passable({ hostInterface }: Endpoint): Promise<void> {
+  async #passable({ hostInterface, interfaceName }: Endpoint, pod: NetworkNamespace): Promise<void> {
     const { links } = this.#parts.wires.rtnetlink;
+    using inside = Rtnetlink.open(pod);
+    const ready = (): boolean =>
+      links.get(hostInterface)?.operationalState === 'up' &&
+      inside.links.get(interfaceName)?.operationalState === 'up';
     const end = performance.now() + LINK_WATCH_MS;
-    while (links.get(hostInterface)?.operationalState !== 'up' && performance.now() < end)
-      await new Promise((resolve) => setTimeout(resolve, 1));
+    while (!ready() && performance.now() < end) await new Promise((resolve) => setTimeout(resolve, 1));
   }
 
   /** The same ADD once more, by a runtime that did not see the answer to the first. */
