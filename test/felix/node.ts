@@ -136,6 +136,11 @@ export class Node implements AsyncDisposable {
     await this.network?.close();
   }
 
+  /** As a second felix would. */
+  async listenAgain(): Promise<void> {
+    await (await listenForCni(this.socket, this.network, this.#log)).stop();
+  }
+
   /** Until what the kernel told has been looked at. */
   async settled(): Promise<void> {
     const { repair, endpoints } = this.network;
@@ -176,8 +181,9 @@ export async function callPlugin(
   env: Readonly<Record<string, string>>,
   input: unknown,
   plugin = PLUGIN,
+  args: readonly string[] = [],
 ): Promise<PluginOutcome> {
-  const child = spawn(plugin, [], { stdio: 'pipe', env: { PATH: process.env.PATH, ...env } });
+  const child = spawn(plugin, args, { stdio: 'pipe', env: { PATH: process.env.PATH, ...env } });
   let out = '';
   let error = '';
   child.stdout.setEncoding('utf8').on('data', (text) => {
