@@ -11,7 +11,7 @@ import type { Labels } from '#datastore/schema.ts';
 export const NAMESPACES = 500;
 export const PODS_PER_NODE = 30;
 const TEAMS = 25;
-const APPS = 20;
+export const APPS = 20;
 
 /** The same for the same arguments. */
 export class BenchCluster {

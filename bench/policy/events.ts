@@ -5,7 +5,7 @@
 
 import { keyOf, type Resource } from '#datastore/resource.ts';
 import type { Change } from '#datastore/source.ts';
-import { type BenchCluster, NAMESPACES, namespace, pod, policy } from './cluster.ts';
+import { APPS, type BenchCluster, NAMESPACES, namespace, pod, policy } from './cluster.ts';
 
 export interface EventKind {
   readonly name: string;
@@ -41,6 +41,12 @@ export function eventsOf({ pods, policies, nodes }: BenchCluster): EventKind[] {
     ofPolicy('namespace gets a label', (i) => put(namespace(home(i), { 'new-label': 'x' }))),
     ofPolicy('namespace changes team', (i) => put(namespace(home(i), { team: `team-${i % 25}` }))),
   ];
+}
+
+/** A pod that all nodes know, since all of the cluster may reach its application. */
+export function sharedPod({ pods, nodes }: BenchCluster): EventKind {
+  const number = (i: number) => 2 * pods.length + NAMESPACES * APPS * i;
+  return { name: 'pod that all may reach', about: 'pod', change: (i) => put(pod(number(i), nodes.length)) };
 }
 
 export function put(resource: Resource): Change {
