@@ -22,6 +22,8 @@ export interface Problem {
 export interface DriverCounters {
   /** Transactions that the kernel took. */
   transactions: number;
+  /** Times that there was nothing to change. */
+  unchanged: number;
   /** Operations in them. */
   operations: number;
   /** Transactions that the kernel refused. */
@@ -44,6 +46,7 @@ const MAX_ROUNDS = 50;
 export class RulesetDriver {
   readonly counters: DriverCounters = {
     transactions: 0,
+    unchanged: 0,
     operations: 0,
     refused: 0,
     repairs: 0,
@@ -92,7 +95,10 @@ export class RulesetDriver {
     for (let round = 0; ; round++) {
       this.#ruleset.prepare();
       const changes = desired.changes();
-      if (changes.transaction.length === 0) break;
+      if (changes.transaction.length === 0) {
+        this.counters.unchanged++;
+        break;
+      }
       try {
         this.#kernel.commit(changes.transaction);
         changes.done();

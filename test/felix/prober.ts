@@ -37,7 +37,7 @@ const NUMBERS: Readonly<Record<ProbeProtocol, Readonly<Record<4 | 6, number>>>> 
   SCTP: { 4: 132, 6: 132 },
   other: { 4: 1, 6: 58 },
 };
-const MSG_DONTWAIT = 0x40;
+export const MSG_DONTWAIT = 0x40;
 /** Starts what we send, where there is room for it. */
 const MAGIC = 0x6d677921;
 
@@ -229,7 +229,7 @@ function buildPayload(family: 4 | 6, protocol: ProbeProtocol, port: number, numb
 }
 
 /** What an IPv4 raw socket gives has its IP header, what an IPv6 one gives has not. */
-function readProbe(
+export function readProbe(
   bytes: Uint8Array,
   family: 4 | 6,
   protocol: ProbeProtocol,

@@ -1,0 +1,74 @@
+/**
+ * Sends packets of new connections all the time: `prober-process.ts PAIRS`, of which each is allowed or forbidden for good. Ends
+ * with a line of JSON when standard input ends.
+ */
+
+import { recv } from '#kernel/sys/libc.ts';
+import { NetworkNamespace } from '#kernel/sys/namespace.ts';
+import { MSG_DONTWAIT, type Probe, Prober, readProbe, transmit } from './prober.ts';
+
+interface Pair {
+  readonly from: string;
+  readonly to: string;
+  readonly source: string;
+  readonly destination: string;
+  readonly port: number;
+  readonly allowed: boolean;
+}
+
+const pairs: Pair[] = JSON.parse(process.argv[2]!);
+const probers = new Map<string, Prober>();
+const prober = (path: string): Prober => {
+  const found = probers.get(path);
+  if (found) return found;
+  const made = new Prober(path, NetworkNamespace.open(path));
+  probers.set(path, made);
+  return made;
+};
+const probes = pairs.map(
+  ({ from, to, ...pair }): Probe => ({ ...pair, from: prober(from), to: prober(to), protocol: 'UDP' }),
+);
+
+let number = 0;
+const sent: number[] = [];
+const arrived = new Map<number, true>();
+const bytes = new Uint8Array(2048);
+
+function collect(): void {
+  for (const { receivers } of probers.values()) {
+    for (const { fd, family, protocol } of receivers) {
+      for (;;) {
+        const length = recv(fd, bytes, bytes.length, MSG_DONTWAIT);
+        if (length < 0) break;
+        const found = readProbe(bytes.subarray(0, length), family, protocol);
+        if (found && !found.answer) arrived.set(found.number, true);
+      }
+    }
+  }
+}
+
+/** Numbers go round the pairs. */
+const sending = setInterval(() => {
+  for (const [i, probe] of probes.entries()) {
+    number++;
+    sent.push(i);
+    transmit(probe, number);
+  }
+  collect();
+}, 2);
+process.stdout.write('sending\n');
+process.stdin.resume();
+process.stdin.once('end', () => {
+  clearInterval(sending);
+  setTimeout(() => {
+    collect();
+    const counts = pairs.map(({ allowed }) => ({ allowed, sent: 0, arrived: 0, last: 0 }));
+    for (const [i, pair] of sent.entries()) {
+      const count = counts[pair]!;
+      count.sent++;
+      if (arrived.has(i + 1)) count.arrived++;
+    }
+    process.stdout.write(`${JSON.stringify(counts)}\n`);
+    process.exit();
+  }, 200);
+});
