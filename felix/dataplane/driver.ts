@@ -36,6 +36,8 @@ export interface DriverCounters {
 
 /** Times that parts are closed and the rest tried again. */
 const MAX_ROUNDS = 50;
+/** Times that a transaction is sent of which the kernel's answer was lost. */
+const MAX_UNANSWERED = 3;
 
 /**
  * Brings the desired ruleset into the kernel, and back into it after others changed it. One call of `apply` is one transaction.
@@ -91,6 +93,7 @@ export class RulesetDriver {
   apply(): void {
     const { desired } = this.#ruleset;
     let read = this.#doubt;
+    let unanswered = 0;
     if (this.#doubt) this.#adopt();
     for (let round = 0; ; round++) {
       this.#ruleset.prepare();
@@ -108,7 +111,7 @@ export class RulesetDriver {
         break;
       } catch (error) {
         // Answers were lost: it may be in force, or not.
-        if (error instanceof NetlinkError && !read) {
+        if (error instanceof NetlinkError && ++unanswered < MAX_UNANSWERED) {
           this.#adopt();
           read = true;
           continue;
