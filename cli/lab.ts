@@ -1,4 +1,4 @@
-import { Command, Option } from 'commander';
+import { Argument, Command, Option } from 'commander';
 import { DEFAULT_PODS, LEAST_PODS, MOST_PODS } from '#lab/application.ts';
 import { DEFAULT_LAB, LAB_NAME, MOST_NODES, TOR_KINDS } from '#lab/topology.ts';
 import { type Context, outputOption, textMatching, wholeNumber } from './program.ts';
@@ -110,19 +110,35 @@ Examples:
       await labReach(context, name(), { output, watch: watch === true });
     });
 
-  command('link <state> <node>', 'Pull out or plug in the cable of a node.', 'link down n2').action(
-    async (state: string, node: string) => {
+  command('link', 'Pull out or plug in the cable of a node.', 'link down n2')
+    .addArgument(new Argument('<state>', 'what it is to be').choices(['down', 'up']))
+    .argument('<node>', 'whose cable')
+    .action(async (state: 'down' | 'up', node: string) => {
       const { setLink } = await import('./lab/operate.ts');
       setLink(context, name(), state, node);
-    },
-  );
+    });
 
-  command('kill <node> <daemon>', 'Kill a daemon (SIGKILL). The lab starts it again.', 'kill n1 bgp').action(
-    async (node: string, daemon: string) => {
+  command('kill', 'Kill a daemon (SIGKILL). The lab starts it again.', 'kill n1 bgp')
+    .argument('<node>', 'where it runs: a node, or tor')
+    .addArgument(new Argument('<daemon>', 'which').choices(['bgp', 'policy', 'felix', 'tor']))
+    .action(async (node: string, daemon: string) => {
       const { killDaemon } = await import('./lab/operate.ts');
       await killDaemon(context, name(), node, daemon);
-    },
-  );
+    });
+
+  command('logs', 'What a daemon said.', 'logs n1 felix --follow')
+    .argument('<node>', 'where it runs: a node, or tor')
+    .addArgument(new Argument('<daemon>', 'which').choices(['bgp', 'policy', 'felix', 'tor']))
+    .addOption(
+      new Option('-n, --lines <count>', 'how many of the last lines')
+        .default(20)
+        .argParser(wholeNumber(0, 1_000_000)),
+    )
+    .option('-f, --follow', 'and what it says from here on, until Ctrl-C')
+    .action(async (node: string, daemon: string, options: { lines: number; follow?: boolean }) => {
+      const { showLog } = await import('./lab/operate.ts');
+      await showLog(context, name(), node, daemon, { ...options, follow: options.follow === true });
+    });
   return lab;
 }
 

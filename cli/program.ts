@@ -159,5 +159,18 @@ function report(error: unknown, context: Context): number {
     say(error.message);
     return EXIT.failed;
   }
+  // What a person can put right is told in a line; anything else is a fault of ours, and its stack is wanted.
+  const { code } = error as { readonly code?: unknown };
+  if (code === 'EACCES' || code === 'EPERM') {
+    say(`${error.message}; run it as root`);
+    return EXIT.failed;
+  }
+  if (typeof code === 'string' && PLAIN.has(code)) {
+    for (const line of error.message.split('\n').filter(Boolean)) say(line);
+    return EXIT.failed;
+  }
   throw error;
 }
+
+/** Codes of errors whose message says all. */
+const PLAIN: ReadonlySet<string> = new Set(['DEADLINE_PASSED', 'COMMAND_FAILED']);

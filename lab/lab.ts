@@ -138,8 +138,13 @@ export class Lab {
       pid: process.pid,
       startedAt: this.#startedAt,
       daemons: [
-        { node: 'tor', daemon: 'tor', ...this.tor.status },
-        ...this.#daemons.map(({ node, name, daemon }) => ({ node, daemon: name, ...daemon.status })),
+        { node: 'tor', daemon: 'tor', log: this.tor.log, ...this.tor.status },
+        ...this.#daemons.map(({ node, name, daemon }) => ({
+          node,
+          daemon: name,
+          log: daemon.spec.log,
+          ...daemon.status,
+        })),
       ],
     };
     writeState(this.folder, state);

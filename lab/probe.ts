@@ -38,7 +38,7 @@ export interface ProbeOptions {
 }
 
 /** How many connections are tried at once. */
-const AT_ONCE = 200;
+const AT_ONCE = 400;
 
 /** Tries each pair once in each family of the target. In the order of the pairs. */
 export async function probeAll(

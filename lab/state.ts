@@ -22,6 +22,8 @@ export interface DaemonState extends DaemonStatus {
   /** A node, or `tor`. */
   readonly node: string;
   readonly daemon: DaemonName | 'tor';
+  /** The file of its log. */
+  readonly log: string;
 }
 
 /** Thrown when it can not be told which lab is meant, or there is none. */

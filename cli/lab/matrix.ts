@@ -18,14 +18,15 @@ interface Cell {
 /**
  * Prints the table.
  *
- * @param before what was found the last time: what has changed since is shown in bold
+ * @param before what was found the last time: what has changed since is marked
+ * @returns whether each pair has a cell of its own
  */
 export function printMatrix(
   out: Terminal,
   ends: readonly End[],
   probes: readonly Probe[],
   before: readonly Probe[] = [],
-): void {
+): boolean {
   const targets = ends.flatMap(({ name, node, targets }) =>
     targets.map(({ port }) => ({ name, node, port, key: `${name}:${port}` })),
   );
@@ -35,7 +36,7 @@ export function printMatrix(
   const needed = titles.reduce((sum, lines) => sum + widest(lines) + 2, first + 2);
   if (targets.length > MOST_COLUMNS || needed > width) {
     printGroups(out, ends, probes);
-    return;
+    return false;
   }
 
   const found = new Map(probes.map((probe) => [keyOf(probe), probe]));
@@ -53,6 +54,7 @@ export function printMatrix(
     ends.map(({ name, node }) => [name, node]),
     columns,
   );
+  return true;
 }
 
 function printGroups(out: Terminal, ends: readonly End[], probes: readonly Probe[]): void {

@@ -4,16 +4,18 @@
 
 import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { ownerOf } from '#lab/claim.ts';
 import { toolEnvironment } from '#lab/command.ts';
+import { lastLines } from '#lab/daemon.ts';
 import { NETNS_FOLDER, startTime } from '#lab/leftovers.ts';
 import { nodeEnvironment, nodeFiles } from '#lab/node-config.ts';
-import type { LabState, RunningLab } from '#lab/state.ts';
+import type { DaemonState, LabState, RunningLab } from '#lab/state.ts';
 import { toolsOf } from '#lab/tools.ts';
 import { type NodePlace, podNamespace } from '#lab/topology.ts';
 import { waitFor } from '#lab/wait.ts';
 import { isUplinkUp, setUplink } from '#lab/world.ts';
-import { CliError, type Context, EXIT } from '../program.ts';
+import { CliError, type Context } from '../program.ts';
 import { find } from './find.ts';
 
 export async function labDown({ out }: Context, lab: string | undefined): Promise<void> {
@@ -53,10 +55,12 @@ export async function execIn(
   if (status !== 0 && !signal.aborted) throw new CliError('', status);
 }
 
-export function setLink({ out }: Context, lab: string | undefined, direction: string, name: string): void {
-  if (direction !== 'up' && direction !== 'down') {
-    throw new CliError(`margay lab link: found ${direction}, expected up or down`, EXIT.usage);
-  }
+export function setLink(
+  { out }: Context,
+  lab: string | undefined,
+  direction: 'down' | 'up',
+  name: string,
+): void {
   const node = nodeOf(find(lab), name);
   const before = isUplinkUp(node);
   setUplink(node, direction === 'up');
@@ -71,19 +75,7 @@ export async function killDaemon(
   node: string,
   daemon: string,
 ): Promise<void> {
-  const { state } = find(lab);
-  const at = state.daemons.filter((candidate) => candidate.node === node);
-  if (at.length === 0) {
-    const nodes = [...new Set(state.daemons.map((candidate) => candidate.node))];
-    throw new CliError(`no node ${node}; there are ${nodes.join(', ')}`);
-  }
-  const found = at.find((candidate) => candidate.daemon === daemon);
-  if (found === undefined) {
-    throw new CliError(
-      `${node} has no ${daemon}; it has ${at.map((candidate) => candidate.daemon).join(', ')}`,
-    );
-  }
-  const { pid, start } = found;
+  const { pid, start } = daemonOf(find(lab).state, node, daemon);
   if (pid === undefined || startTime(pid) !== start)
     throw new CliError(`${daemon} of ${node} is down just now`);
   process.kill(pid, 'SIGKILL');
@@ -99,6 +91,44 @@ export async function killDaemon(
     { what: `a new ${daemon} on ${node}` },
   );
   out.write(`killed ${daemon} of ${node}, process ${pid}; it runs again as process ${next.pid}\n`);
+}
+
+/** Prints the end of a daemon's log, and what comes after it. */
+export async function showLog(
+  { out, signal }: Context,
+  lab: string | undefined,
+  node: string,
+  daemon: string,
+  { lines, follow }: { readonly lines: number; readonly follow: boolean },
+): Promise<void> {
+  const { state } = find(lab);
+  const { log } = daemonOf(state, node, daemon);
+  let seen = 0;
+  const more = (): string[] => {
+    const all = lastLines(log, Number.POSITIVE_INFINITY);
+    // It starts anew when it has become too long.
+    const fresh = all.slice(all.length < seen ? 0 : seen);
+    seen = all.length;
+    return fresh;
+  };
+  for (const line of more().slice(lines === 0 ? Number.POSITIVE_INFINITY : -lines)) out.write(`${line}\n`);
+  while (follow && !signal.aborted) {
+    await sleep(200, undefined, { signal }).catch(() => {});
+    for (const line of more()) out.write(`${line}\n`);
+  }
+}
+
+/** @throws CliError when there is none */
+function daemonOf({ daemons }: LabState, node: string, daemon: string): DaemonState {
+  const at = daemons.filter((candidate) => candidate.node === node);
+  if (at.length === 0) {
+    const nodes = [...new Set(daemons.map((candidate) => candidate.node))];
+    throw new CliError(`no node ${node}; there are ${nodes.join(', ')}`);
+  }
+  const found = at.find((candidate) => candidate.daemon === daemon);
+  if (found !== undefined) return found;
+  const there = at.map((candidate) => candidate.daemon).join(', ');
+  throw new CliError(`${node} has no ${daemon}; it has ${there}`);
 }
 
 /** The namespace of `tor`, a node, `NAMESPACE/POD`, or `POD` in namespace default. */

@@ -169,10 +169,10 @@ class Tour {
     const before = this.#probes;
     this.#lab.datastore.apply(policies, 'three-tier.yaml');
     await this.#expectReach('what the policies allow is open, and the rest closed', isIntended);
-    printMatrix(this.#out, this.#ends, this.#probes, before);
+    const marked = printMatrix(this.#out, this.#ends, this.#probes, before);
     const closed = before.filter((probe, i) => isReached(probe) && isCutOff(this.#probes[i]!)).length;
     this.#script.note(
-      `${closed} of ${before.length} pairs are closed now (*); what is left is what the policies allow`,
+      `${closed} of ${before.length} pairs are closed now${marked ? ' (*)' : ''}; what is left is what the policies allow`,
     );
     await this.#why();
   }
@@ -187,6 +187,7 @@ class Tour {
       this.#script.line(`${sign} ${from} → ${to}, TCP ${port}`);
       for (const reason of because) this.#script.line(`    ${reason}`);
     }
+    this.#script.note('margay policy explain says more: which rules came near, and what would be needed');
   }
 
   /** One pair that is open and two that are closed. */
@@ -254,7 +255,7 @@ class Tour {
 }
 
 /** Most pairs that one look tries. */
-const MOST_PAIRS = 3000;
+const MOST_PAIRS = 1200;
 
 /** All pairs, or of very many an even choice. */
 function samplePairs(ends: readonly End[]): ReturnType<typeof pairsOf> {

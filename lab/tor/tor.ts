@@ -85,10 +85,14 @@ export class Tor {
     this.#follower?.start();
   }
 
-  /** Of its first process, and the numbers of all. */
+  /** Of its last process: with FRR that is bgpd, whose work the sessions are. */
   get status(): DaemonStatus {
-    // FRR's sessions are the work of its last process, bgpd.
     return this.#daemons.at(-1)!.status;
+  }
+
+  /** The file of its log. */
+  get log(): string {
+    return this.#daemons.at(-1)!.spec.log;
   }
 
   neighbours(): Promise<NeighbourState[]> {

@@ -135,7 +135,10 @@ describe('a running lab', () => {
       /^killed bgp of n1, process \d+; it runs again as process \d+\n$/,
     );
     expect(await route()).not.toBe('');
-    await expect(lab.run('kill', 'n1', 'xyz')).rejects.toThrow('n1 has no xyz; it has');
+    await expect(lab.run('kill', 'n1', 'tor')).rejects.toThrow('n1 has no tor; it has policy, felix, bgp');
+    await expect(lab.run('kill', 'n7', 'bgp')).rejects.toThrow('no node n7; there are tor, n1, n2');
+    const said = (await lab.run('logs', 'n1', 'bgp', '-n', '1000')).trim().split('\n');
+    expect(said.filter((line) => line.includes('speaker started'))).toHaveLength(2);
     await waitFor(async () => JSON.parse(await lab.run('status', '-o', 'json')).nodes[0].sessions === 1, {
       what: 'the session is back',
     });
