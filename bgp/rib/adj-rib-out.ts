@@ -24,6 +24,15 @@ export class AdjRibOut {
     return net < this.#rows.capacity ? this.#rows.chunk(net)[this.#rows.at(net)]! : 0;
   }
 
+  /** The first net after `net` that is in it, 0 if there is none. */
+  next(net: number): number {
+    if (this.count === 0) return 0;
+    const rows = this.#rows;
+    const { capacity } = rows;
+    for (net++; net < capacity; net++) if (rows.chunk(net)[rows.at(net)] !== 0) return net;
+    return 0;
+  }
+
   /** Index of the peer that the path is from. */
   source(net: number): number {
     return net < this.#rows.capacity ? this.#rows.chunk(net)[this.#rows.at(net) + 1]! : 0;

@@ -104,8 +104,8 @@ export class UpdateGroup {
     if (follower === undefined) {
       follower = this.#follow(true);
       follower.owesEndOfRib = true;
-      for (const net of this.#context.table.netsInUse()) {
-        if (this.sent.attributes(net) !== 0) this.#markFollower(follower, net);
+      for (let net = this.sent.next(0); net !== 0; net = this.sent.next(net)) {
+        this.#markFollower(follower, net);
       }
     }
     follower.since = this.#laps;
@@ -138,10 +138,8 @@ export class UpdateGroup {
   /** Starts a new group with the Adj-RIB-Out of another one, so that its members get only what their new rules change. */
   inherit(from: UpdateGroup): void {
     const { table } = this.#context;
-    for (const net of table.netsInUse()) {
-      const attributes = from.sent.attributes(net);
-      if (attributes === 0) continue;
-      this.sent.set(net, attributes, from.sent.source(net));
+    for (let net = from.sent.next(0); net !== 0; net = from.sent.next(net)) {
+      this.sent.set(net, from.sent.attributes(net), from.sent.source(net));
       table.hold(net, 1);
     }
     this.markAll();
@@ -156,8 +154,7 @@ export class UpdateGroup {
   close(): void {
     for (const follower of this.#followers) this.#drop(follower);
     for (const net of this.#pending) this.#unhold(net);
-    for (const net of this.#context.table.netsInUse()) {
-      if (this.sent.attributes(net) === 0) continue;
+    for (let net = this.sent.next(0); net !== 0; net = this.sent.next(net)) {
       this.sent.set(net, 0, 0);
       this.#unhold(net);
     }
@@ -171,7 +168,7 @@ export class UpdateGroup {
     if (enhanced && !inRefresh) follower.owesRefreshBegin = true;
     if (enhanced) follower.owesRefreshEnd = true;
     follower.readyLap = undefined;
-    for (const net of this.#context.table.netsInUse()) {
+    for (let net = this.sent.next(0); net !== 0; net = this.sent.next(net)) {
       if (this.sentToMember(member, net) !== 0) this.#markFollower(follower, net);
     }
   }

@@ -15,7 +15,7 @@
  * Ends with status 1 if a bar (bars.ts) is missed, a run fails, or the cost of a function grows with the table.
  */
 
-import { execFileSync, spawnSync } from 'node:child_process';
+import { spawnSync } from 'node:child_process';
 import os from 'node:os';
 import { parseArgs } from 'node:util';
 import { printRatios } from './bars.ts';
@@ -39,8 +39,11 @@ const { values } = parseArgs({
     cases: { type: 'string', default: [...CASES.map(({ name }) => name), FUNCTIONS].join(',') },
   },
 });
-const run = (command: string, args: readonly string[]): string =>
-  execFileSync(command, args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] });
+/** What a command prints: bird tells its version on standard error. */
+const run = (command: string, args: readonly string[]): string => {
+  const { stdout, stderr } = spawnSync(command, args, { encoding: 'utf8' });
+  return stdout || stderr;
+};
 
 const wanted = values.cases.split(',');
 const cases = CASES.filter(({ name }) => wanted.includes(name)).map((bench) => ({
