@@ -147,6 +147,22 @@ describe.each([
   });
 });
 
+describe('rows of removed prefixes', () => {
+  it('leave nothing in the index when others take them', () => {
+    class Open extends PrefixTable4 {
+      get entries(): number {
+        return this.index.size;
+      }
+    }
+    const table = new Open(7);
+    for (let round = 0; round < 4; round++) {
+      const nets = Array.from({ length: 100 }, (_, i) => table.intern((round << 24) | (i << 16), 16));
+      for (const net of nets) table.remove(net);
+    }
+    expect([table.size, table.limit, table.entries]).toEqual([0, 101, 100]);
+  });
+});
+
 describe('holders of a net', () => {
   it('keep a net without paths from being released', () => {
     const table = new PrefixTable4(1);
