@@ -198,7 +198,7 @@ function viewPath(rib: Rib, table: FamilyRib, net: number, row: number): PathVie
   return {
     peer: peer.index,
     source: peer.source,
-    pathId: paths.get(row, PATH_ID),
+    pathId: paths.get(row, PATH_ID) >>> 0,
     received: rib.attributes.attributes(raw),
     accepted: post === 0 ? undefined : rib.attributes.attributes(post),
     problem: post !== 0 || own ? undefined : of.policy?.explain(raw, table.table, net),
