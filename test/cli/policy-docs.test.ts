@@ -32,18 +32,22 @@ test('the page has examples', () => {
   expect(examples.length).toBeGreaterThan(7);
 });
 
-test.concurrent.each(examples)('docs/policy.md: $command', async ({ command, output }) => {
-  const bin = newTempFolder();
-  writeFileSync(
-    join(bin, 'margay'),
-    `#!/bin/sh\nexec ${process.execPath} ${join(ROOT, 'cli/main.ts')} "$@" 2>&1\n`,
-  );
-  chmodSync(join(bin, 'margay'), 0o755);
-  const script = `cd ${join(ROOT, 'docs/examples/policy')} && PATH=${bin}:$PATH && ${command}`;
-  const printed = await runCommand('sh', ['-c', script]).catch((error: unknown) => {
-    if (!(error instanceof CommandError)) throw error;
-    return error.stdout;
-  });
-  if (output.endsWith('...\n')) expect(printed.slice(0, output.length - 4)).toBe(output.slice(0, -4));
-  else expect(printed).toBe(output);
-});
+test.concurrent.each(examples)(
+  'docs/policy.md: $command',
+  async ({ command, output }) => {
+    const bin = newTempFolder();
+    writeFileSync(
+      join(bin, 'margay'),
+      `#!/bin/sh\nexec ${process.execPath} ${join(ROOT, 'cli/main.ts')} "$@" 2>&1\n`,
+    );
+    chmodSync(join(bin, 'margay'), 0o755);
+    const script = `cd ${join(ROOT, 'docs/examples/policy')} && PATH=${bin}:$PATH && ${command}`;
+    const printed = await runCommand('sh', ['-c', script]).catch((error: unknown) => {
+      if (!(error instanceof CommandError)) throw error;
+      return error.stdout;
+    });
+    if (output.endsWith('...\n')) expect(printed.slice(0, output.length - 4)).toBe(output.slice(0, -4));
+    else expect(printed).toBe(output);
+  },
+  120_000,
+);
