@@ -254,6 +254,28 @@ describe('routes of the speaker in the kernel', () => {
     await waitFor(() => !resolutions.get(behind)!.reachable, { what: 'the loss of the static route' });
   });
 
+  test('when notifications were lost, all is read again, and what others did meanwhile is put right', async () => {
+    const resolutions = new Map<number, Resolution>();
+    const kernel = start((id, resolution) => resolutions.set(id, resolution));
+    const wishes = new Wishes();
+    wishes.want('198.51.100.0/24', [way(kernel, '192.0.2.2', resolutions)]);
+    kernel.process(4, wishes, 10);
+    // More than the thread that listens may hand over unread, and than its socket holds, while this thread is blocked.
+    const hops = ' nexthop via 192.0.2.18 dev up1'.repeat(32);
+    const flood = Array.from({ length: 28_000 }, (_, i) => {
+      return `route add 100.64.${i >>> 8}.${i & 255}/32 table 99${hops}\n`;
+    });
+    node.exec('ip', ['-batch', '-'], { input: `${flood.join('')}route del 198.51.100.0/24\n` });
+    await waitFor(() => events.some(({ kind }) => kind === 'overflow'), {
+      what: 'overflow',
+      timeout: PUT_RIGHT,
+    });
+    await waitFor(() => shown().includes('198.51.100.0/24 192.0.2.2%up0'), {
+      what: 'our route again',
+      timeout: PUT_RIGHT,
+    });
+  }, 60_000);
+
   test('IPv4 routes that went with their link come back with it', async () => {
     const resolutions = new Map<number, Resolution>();
     const kernel = start((id, resolution) => resolutions.set(id, resolution));
