@@ -103,8 +103,8 @@ describe('two connected namespaces', () => {
       { netns: b, addresses: ['10.9.0.2/24', 'fd09::2/64'] },
     );
     expect(names).toEqual(['eth0', 'eth0']);
-    expect(a.exec('ping', ['-c1', '-W1', '10.9.0.2'])).toContain(' 0% packet loss');
-    expect(b.exec('ping', ['-c1', '-W1', 'fd09::1'])).toContain(' 0% packet loss');
+    expect(a.exec('ping', ['-c1', '-W5', '10.9.0.2'])).toContain(' 0% packet loss');
+    expect(b.exec('ping', ['-c1', '-W5', 'fd09::1'])).toContain(' 0% packet loss');
   });
 
   test('have as many links as wanted, named in order or as told', () => {
