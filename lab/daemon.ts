@@ -14,7 +14,6 @@ export interface DaemonSpec {
   readonly netns: string;
   readonly command: string;
   readonly args: readonly string[];
-  readonly env?: Readonly<Record<string, string>>;
   readonly cwd?: string;
   /** The file that its output goes to, all of it, up to {@link MOST_LOG}. */
   readonly log: string;
@@ -78,13 +77,13 @@ export class Daemon {
   }
 
   #run(): void {
-    const { netns, command, args, env, cwd, log } = this.spec;
+    const { netns, command, args, cwd, log } = this.spec;
     const output = openSync(log, 'a', 0o600);
     const child = spawn('nsenter', [`--net=${NETNS_FOLDER}/${netns}`, '--', command, ...args], {
       stdio: ['ignore', output, output],
       // A session of its own: Ctrl-C in the terminal is for the lab, which ends its daemons in order.
       detached: true,
-      env: toolEnvironment(env),
+      env: toolEnvironment(),
       ...(cwd === undefined ? {} : { cwd }),
     });
     closeSync(output);

@@ -122,7 +122,6 @@ export class Lab {
         netns: node.netns,
         command: margay.command,
         args: [...margay.args, name, '--config', files.config(name)],
-        env: margay.env,
         log: files.log(name),
         onChange: () => this.#publish(),
       });

@@ -17,17 +17,12 @@ export function toolsOf(labFolder: string): string {
 export function writeTools(labFolder: string, margay: Margay, tor: TorKind): void {
   const folder = toolsOf(labFolder);
   mkdirSync(folder, { mode: 0o700 });
-  const write = (
-    name: string,
-    words: readonly string[],
-    env: Readonly<Record<string, string>> = {},
-  ): void => {
-    const settings = Object.entries(env).map(([key, value]) => `${key}=${quote(value)} `);
+  const write = (name: string, words: readonly string[]): void => {
     const path = join(folder, name);
-    writeFileSync(path, `#!/bin/sh\n${settings.join('')}exec ${words.map(quote).join(' ')} "$@"\n`);
+    writeFileSync(path, `#!/bin/sh\nexec ${words.map(quote).join(' ')} "$@"\n`);
     chmodSync(path, 0o700);
   };
-  write('margay', [margay.command, ...margay.args], margay.env);
+  write('margay', [margay.command, ...margay.args]);
   const [name, ...options] = TOR_TOOLS[tor](join(labFolder, 'tor'));
   const tool = name && findTool(name);
   if (tool) write(name, [tool, ...options]);

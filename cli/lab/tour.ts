@@ -155,7 +155,7 @@ class Tour {
   }
 
   async openNetwork(): Promise<void> {
-    this.#script.chapter('Who reaches whom: no policy yet, so everybody everybody');
+    this.#script.chapter('Who reaches whom: no policy yet, so all pairs are open');
     await this.#expectReach('every pair is open', () => true);
     printMatrix(this.#out, this.#ends, this.#probes);
     const tries = this.#probes.length;

@@ -20,8 +20,6 @@ export interface Driver {
 export interface DaemonProcess {
   readonly command: string;
   readonly args: readonly string[];
-  /** Added to the environment. */
-  readonly env?: Readonly<Record<string, string>>;
   /** Throws or returns false as long as the process does not answer. */
   ready(): Promise<boolean>;
   /** What in the log of a process that runs says that its configuration was not taken. */

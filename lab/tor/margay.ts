@@ -27,7 +27,6 @@ export class MargayTorDriver implements TorDriver {
       {
         command: margay.command,
         args: [...margay.args, 'bgp', '--config', files.config('bgp')],
-        env: margay.env,
         ready: async () => (await this.#api.getStatus({})).routerId !== '',
       },
     ];

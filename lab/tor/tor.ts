@@ -53,13 +53,12 @@ export class Tor {
     this.#driver = makeDriver(topology, files, margay);
     this.#follower = kind === 'gobgpd' ? new GobgpRoutes(netns, files.folder, this.#driver) : undefined;
     this.#daemons = this.#driver.processes.map(
-      ({ command, args, env, ready }, index) =>
+      ({ command, args, ready }, index) =>
         new Daemon({
           title: `${kind} of the router`,
           netns,
           command,
           args,
-          ...(env === undefined ? {} : { env }),
           cwd: files.folder,
           log: join(files.folder, index === 0 ? `${kind}.log` : `${kind}-${index}.log`),
           onChange,

@@ -8,7 +8,6 @@ import { fileURLToPath } from 'node:url';
 import { onTestFailed } from 'vitest';
 import { type CommandOptions, runCommand } from '#lab/command.ts';
 import { entriesOf, NETNS_FOLDER } from '#lab/leftovers.ts';
-import { thisMargay } from '#lab/program.ts';
 import { waitFor } from '#lab/wait.ts';
 
 const MAIN = fileURLToPath(new URL('../../cli/main.ts', import.meta.url));
@@ -22,7 +21,7 @@ export function newLabName(): string {
 
 /** Runs a command line of `margay` to its end. */
 export function margay(args: readonly string[], options: CommandOptions = {}): Promise<string> {
-  return runCommand(process.execPath, [MAIN, ...args], { ...options, env: thisMargay().env });
+  return runCommand(process.execPath, [MAIN, ...args], options);
 }
 
 /** A lab that runs. */
@@ -35,7 +34,6 @@ export class LabProcess implements AsyncDisposable {
     this.name = name;
     this.child = spawn(process.execPath, [MAIN, 'lab', '--lab', name, 'up', ...args], {
       stdio: ['ignore', 'pipe', 'pipe'],
-      env: { ...process.env, ...thisMargay().env },
     });
     for (const stream of [this.child.stdout!, this.child.stderr!]) {
       stream.setEncoding('utf8').on('data', (text: string) => {
