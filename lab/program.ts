@@ -2,7 +2,7 @@
  * How the `margay` command is run as a process.
  */
 
-import { fileURLToPath } from 'node:url';
+import { join } from 'node:path';
 
 /** The front of a command line: what follows it are arguments of `margay`. */
 export interface Margay {
@@ -12,5 +12,5 @@ export interface Margay {
 
 /** The program of this working copy, in the Node that runs here. */
 export function thisMargay(): Margay {
-  return { command: process.execPath, args: [fileURLToPath(new URL('../cli/main.ts', import.meta.url))] };
+  return { command: process.execPath, args: [join(import.meta.dirname, '..', 'cli', 'main.ts')] };
 }
