@@ -5,6 +5,7 @@
 import { mkdirSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
+import { ConfigFileError } from '#daemon/config-file.ts';
 import { type DaemonLog, openLog } from '#daemon/log.ts';
 import { ConfigError } from '#daemon/problem.ts';
 import { readVersion } from '#daemon/version.ts';
@@ -16,7 +17,7 @@ import { RpcServer } from '#proto/server.ts';
 import { clientTls, readTls } from '#proto/tls.ts';
 import { listenForCni } from './cni/listen.ts';
 import type { CniServer } from './cni/server.ts';
-import { ConfigFileError, readConfig } from './config/load.ts';
+import { readConfig } from './config/load.ts';
 import type { FelixConfig } from './config/model.ts';
 import { NftablesDataplane } from './dataplane/dataplane.ts';
 import { PodNetwork } from './endpoints/pod-network.ts';

@@ -6,6 +6,7 @@
 import { mkdirSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
+import { ConfigFileError } from '#daemon/config-file.ts';
 import { type DaemonLog, openLog } from '#daemon/log.ts';
 import { ConfigError } from '#daemon/problem.ts';
 import { readVersion } from '#daemon/version.ts';
@@ -13,13 +14,7 @@ import { DirectorySource } from '#datastore/directory/source.ts';
 import { policyService } from '#proto/policy.ts';
 import { RpcServer } from '#proto/server.ts';
 import { Certificates } from './daemon/certificates.ts';
-import {
-  ConfigFileError,
-  type Flags,
-  type ListenConfig,
-  type PolicyConfig,
-  readConfig,
-} from './daemon/config.ts';
+import { type Flags, type ListenConfig, type PolicyConfig, readConfig } from './daemon/config.ts';
 import { Engine } from './daemon/engine.ts';
 import { localHandlers, remoteHandlers } from './daemon/handlers.ts';
 

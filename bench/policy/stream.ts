@@ -37,34 +37,40 @@ export async function measureStream(pods: number, policies: number): Promise<voi
   await server.add(policyService, localHandlers(options)).listenUnix(socket);
   const nodes = cluster.nodes.slice(0, NODES);
   const before = memory();
+  const idle = process.cpuUsage();
   const start = process.hrtime.bigint();
   const readers = new Readers(
     fork(join(import.meta.dirname, 'readers.ts'), [socket, ...nodes], { serialization: 'advanced' }),
   );
   try {
     const all = await readers.have(nodes.length);
+    const cpu = process.cpuUsage(idle);
     const megabytes = (bytes: number) => (bytes / 2 ** 20).toFixed(0);
     console.log(
-      `${nodes.length} subscribed nodes at ${pods} pods and ${policies} policies: all have everything after ${milliseconds(start, all.at).toFixed(0)} ms, ${megabytes(all.bytes)} MB of addresses; memory of the engine ${megabytes(before)} MB without them, ${megabytes(memory())} MB with them`,
+      `${nodes.length} subscribed nodes at ${pods} pods and ${policies} policies: all have everything after ${milliseconds(start, all.at).toFixed(0)} ms (${((cpu.user + cpu.system) / 1e3).toFixed(0)} ms of the engine's CPU), ${megabytes(all.bytes)} MB of addresses; memory of the engine ${megabytes(before)} MB without them, ${megabytes(memory())} MB with them`,
     );
     let expected = nodes.length;
     for (const { name, change } of [sharedPod(cluster), ...eventsOf(cluster)]) {
       const taken: number[] = [];
       let told = 0;
+      let cpu = 0;
       for (let i = 0; i < WARM_UP + ROUNDS; i++) {
+        const used = process.cpuUsage();
         const begin = process.hrtime.bigint();
         await source.play([change(i)]);
         const concerned = [...engine.fanout.subscribers].filter(({ behindSince }) => behindSince > 0).length;
         expected += concerned;
         const { at } = await readers.have(expected);
         if (i < WARM_UP) continue;
+        const { user, system } = process.cpuUsage(used);
         told += concerned;
+        cpu += (user + system) / 1e3;
         taken.push(concerned === 0 ? 0 : milliseconds(begin, at));
       }
       taken.sort((a, b) => a - b);
       const [median, p99] = [taken[ROUNDS >> 1]!, taken[Math.floor(ROUNDS * 0.99)]!];
       console.log(
-        `  ${name.padEnd(24)} median ${median.toFixed(1)} ms, p99 ${p99.toFixed(1)} ms, ${(told / ROUNDS).toFixed(0)} nodes told`,
+        `  ${name.padEnd(24)} median ${median.toFixed(1)} ms, p99 ${p99.toFixed(1)} ms, CPU of the engine ${(cpu / ROUNDS).toFixed(1)} ms, ${(told / ROUNDS).toFixed(0)} nodes told`,
       );
     }
     console.log(

@@ -6,29 +6,13 @@ import { readFileSync } from 'node:fs';
 import { loadConfig } from '#bgp/config/load.ts';
 import type { SpeakerConfig } from '#bgp/config/model.ts';
 import { ReloadError, type Reloaded, type Speaker } from '#bgp/speaker.ts';
+import { ConfigFileError, readConfigText } from '#daemon/config-file.ts';
 import type { Log } from '#daemon/log.ts';
 import { ConfigError } from '#daemon/problem.ts';
 
-/** Thrown when the file can not be read. */
-export class ConfigFileError extends Error {
-  override readonly name = 'ConfigFileError';
-  readonly code = 'CONFIG_UNREADABLE';
-  readonly file: string;
-
-  constructor(file: string, cause: unknown) {
-    super(`${file}: ${cause instanceof Error ? cause.message : String(cause)}`, { cause });
-    this.file = file;
-  }
-}
-
 /** @throws ConfigError ConfigFileError */
 export function readConfigFile(file: string): SpeakerConfig {
-  let source: string;
-  try {
-    source = readFileSync(file, 'utf8');
-  } catch (error) {
-    throw new ConfigFileError(file, error);
-  }
+  const source = readConfigText(file);
   return loadConfig(source, { file, readSecret: (path) => readFileSync(path, 'utf8') });
 }
 

@@ -2,8 +2,8 @@
  * The configuration file: from text to settings, or to all that is wrong, with line and path.
  */
 
-import { readFileSync } from 'node:fs';
 import { z } from 'zod';
+import { readConfigText } from '#daemon/config-file.ts';
 import { ConfigDocument } from '#daemon/document.ts';
 import { integer, leaf, mapping, oneOf, seconds, text } from '#daemon/leaves.ts';
 import { ConfigError } from '#daemon/problem.ts';
@@ -29,18 +29,6 @@ import {
   type PodSettings,
 } from './model.ts';
 
-/** Thrown when the file can not be read. */
-export class ConfigFileError extends Error {
-  override readonly name = 'ConfigFileError';
-  readonly code = 'CONFIG_UNREADABLE';
-  readonly file: string;
-
-  constructor(file: string, cause: unknown) {
-    super(`${file}: ${cause instanceof Error ? cause.message : String(cause)}`, { cause });
-    this.file = file;
-  }
-}
-
 /** What else says something: the environment, for a file that is the same on all nodes. */
 export interface Surroundings {
   /** `NODE_NAME`, as the downward API gives it. */
@@ -49,12 +37,7 @@ export interface Surroundings {
 
 /** @throws ConfigError with all that is wrong, ConfigFileError */
 export function readConfig(file: string, surroundings: Surroundings = {}): FelixConfig {
-  let source: string;
-  try {
-    source = readFileSync(file, 'utf8');
-  } catch (error) {
-    throw new ConfigFileError(file, error);
-  }
+  const source = readConfigText(file);
   return loadConfig(source, file, surroundings);
 }
 

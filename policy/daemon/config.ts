@@ -2,9 +2,9 @@
  * The settings of the daemon: from a YAML file, from the command line, which goes before it, and from defaults.
  */
 
-import { readFileSync } from 'node:fs';
 import { isIPv6 } from 'node:net';
 import type { z } from 'zod';
+import { readConfigText } from '#daemon/config-file.ts';
 import { ConfigDocument } from '#daemon/document.ts';
 import { leaf, mapping, oneOf, text } from '#daemon/leaves.ts';
 import type { LogLevel } from '#daemon/log.ts';
@@ -39,27 +39,10 @@ export interface Flags {
 
 export const DEFAULT_SOCKET = '/run/margay/policy.sock';
 
-/** Thrown when the file can not be read. */
-export class ConfigFileError extends Error {
-  override readonly name = 'ConfigFileError';
-  readonly code = 'CONFIG_UNREADABLE';
-  readonly file: string;
-
-  constructor(file: string, cause: unknown) {
-    super(`${file}: ${cause instanceof Error ? cause.message : String(cause)}`, { cause });
-    this.file = file;
-  }
-}
-
 /** @throws ConfigError with all that is wrong, ConfigFileError */
 export function readConfig(flags: Flags): PolicyConfig {
   if (flags.config === undefined) return resolveConfig('', flags);
-  let source: string;
-  try {
-    source = readFileSync(flags.config, 'utf8');
-  } catch (error) {
-    throw new ConfigFileError(flags.config, error);
-  }
+  const source = readConfigText(flags.config);
   return resolveConfig(source, flags);
 }
 

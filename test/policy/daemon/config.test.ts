@@ -1,8 +1,9 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
+import { ConfigFileError } from '#daemon/config-file.ts';
 import { ConfigError } from '#daemon/problem.ts';
-import { ConfigFileError, type Flags, readConfig, resolveConfig, SETTINGS } from '#policy/daemon/config.ts';
+import { type Flags, readConfig, resolveConfig, SETTINGS } from '#policy/daemon/config.ts';
 
 const DOCS = join(import.meta.dirname, '../../../docs');
 
