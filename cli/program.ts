@@ -162,7 +162,8 @@ function report(error: unknown, context: Context): number {
   // What a person can put right is told in a line; anything else is a fault of ours, and its stack is wanted.
   const { code } = error as { readonly code?: unknown };
   if (code === 'EACCES' || code === 'EPERM') {
-    say(`${error.message}; run it as root`);
+    const isRoot = process.getuid?.() === 0;
+    say(`${error.message}; ${isRoot ? 'it needs CAP_SYS_ADMIN and CAP_NET_ADMIN' : 'run it as root'}`);
     return EXIT.failed;
   }
   if (typeof code === 'string' && PLAIN.has(code)) {
@@ -173,4 +174,4 @@ function report(error: unknown, context: Context): number {
 }
 
 /** Codes of errors whose message says all. */
-const PLAIN: ReadonlySet<string> = new Set(['DEADLINE_PASSED', 'COMMAND_FAILED']);
+const PLAIN: ReadonlySet<string> = new Set(['DEADLINE_PASSED', 'COMMAND_FAILED', 'LAB_FAILED']);

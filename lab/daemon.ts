@@ -17,6 +17,8 @@ export interface DaemonSpec {
   readonly cwd?: string;
   /** The file that its output goes to, all of it, up to {@link MOST_LOG}. */
   readonly log: string;
+  /** Called before each start, the first included. */
+  readonly prepare?: () => void;
   /** Called after each start, the first included. */
   readonly onStart?: () => void;
   /** Called whenever {@link Daemon.status} has changed. */
@@ -77,18 +79,16 @@ export class Daemon {
   }
 
   #run(): void {
-    const { netns, command, args, cwd, log } = this.spec;
-    const output = openSync(log, 'a', 0o600);
-    const child = spawn('nsenter', [`--net=${NETNS_FOLDER}/${netns}`, '--', command, ...args], {
-      stdio: ['ignore', output, output],
-      // A session of its own: Ctrl-C in the terminal is for the lab, which ends its daemons in order.
-      detached: true,
-      env: toolEnvironment(),
-      ...(cwd === undefined ? {} : { cwd }),
-    });
-    closeSync(output);
-    this.#child = child;
     const since = Date.now();
+    let child: ChildProcess;
+    try {
+      child = this.#spawn();
+    } catch (error) {
+      // No memory, no disk: it may be better the next time.
+      this.#onEnd(error instanceof Error ? error.message : String(error), 0);
+      return;
+    }
+    this.#child = child;
     this.#ended = new Promise((resolve) => {
       const finish = (end: string): void => {
         resolve();
@@ -100,6 +100,21 @@ export class Daemon {
     const start = child.pid === undefined ? undefined : startTime(child.pid);
     this.#set({ pid: child.pid, start, since });
     this.spec.onStart?.();
+  }
+
+  #spawn(): ChildProcess {
+    const { netns, command, args, cwd, log, prepare } = this.spec;
+    prepare?.();
+    const output = openSync(log, 'a', 0o600);
+    const child = spawn('nsenter', [`--net=${NETNS_FOLDER}/${netns}`, '--', command, ...args], {
+      stdio: ['ignore', output, output],
+      // A session of its own: Ctrl-C in the terminal is for the lab, which ends its daemons in order.
+      detached: true,
+      env: toolEnvironment(),
+      ...(cwd === undefined ? {} : { cwd }),
+    });
+    closeSync(output);
+    return child;
   }
 
   #onEnd(end: string, ran: number): void {

@@ -5,7 +5,7 @@
 
 import { DirectorySource } from '#datastore/directory/source.ts';
 import type { Pod } from '#datastore/kinds/pod.ts';
-import { keyOf, type ResourceKey } from '#datastore/resource.ts';
+import { describeKey, keyOf, type ResourceKey } from '#datastore/resource.ts';
 import type { Datastore } from './datastore.ts';
 import { removeNetns } from './leftovers.ts';
 import { Listeners } from './listeners.ts';
@@ -110,7 +110,7 @@ export class Kubelet {
       }
     } catch (error) {
       if (this.#stop.signal.aborted) return;
-      this.#onProblem(`${key}: ${error instanceof Error ? error.message : String(error)}`);
+      this.#onProblem(`${describeKey(key)}: ${error instanceof Error ? error.message : String(error)}`);
       await new Promise((resolve) => setTimeout(resolve, RETRY).unref());
     }
   }

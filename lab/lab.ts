@@ -22,7 +22,8 @@ import { makeNode, makeTor } from './world.ts';
 export type LabEvent =
   | { readonly kind: 'swept'; readonly namespaces: readonly string[] }
   | { readonly kind: 'machines'; readonly done: number; readonly of: number }
-  | { readonly kind: 'pod problem'; readonly text: string };
+  /** Something does not work as it should, and is tried again. */
+  | { readonly kind: 'trouble'; readonly text: string };
 
 export interface LabSurroundings {
   readonly margay: Margay;
@@ -68,10 +69,13 @@ export class Lab {
     const store = datastoreOf(this.folder);
     mkdirSync(store, { mode: 0o700 });
     this.datastore = new Datastore(store);
-    this.tor = new Tor(topology, this.folder, surroundings.margay, () => this.#publish());
+    this.tor = new Tor(topology, this.folder, surroundings.margay, {
+      onChange: () => this.#publish(),
+      onTrouble: (error) => this.#trouble('the router', error),
+    });
     const network = new PodNetwork((node) => nodeFiles(this.folder, node).cniSocket);
     this.#kubelet = new Kubelet(topology, this.datastore, network, (text) =>
-      surroundings.onEvent({ kind: 'pod problem', text }),
+      surroundings.onEvent({ kind: 'trouble', text }),
     );
   }
 
@@ -146,6 +150,16 @@ export class Lab {
         })),
       ],
     };
-    writeState(this.folder, state);
+    try {
+      writeState(this.folder, state);
+    } catch (error) {
+      // A full disk is no reason to fall over: the next change is written again.
+      this.#trouble('state.json', error);
+    }
+  }
+
+  #trouble(what: string, error: unknown): void {
+    const text = `${what}: ${error instanceof Error ? error.message : String(error)}`;
+    this.#surroundings.onEvent({ kind: 'trouble', text });
   }
 }

@@ -17,6 +17,12 @@ export interface PodSandbox {
   readonly node: string;
 }
 
+/** Thrown when a lab can not be, for a reason that the operator can put right. */
+export class LabError extends Error {
+  override readonly name = 'LabError';
+  readonly code = 'LAB_FAILED';
+}
+
 /** Thrown when the plugin refuses, in its own words. */
 export class CniError extends Error {
   override readonly name = 'CniError';
@@ -44,7 +50,7 @@ export class PodNetwork {
 
   /** @param socketOf the socket of a node's agent for the plugin */
   constructor(socketOf: (node: string) => string) {
-    if (!existsSync(PLUGIN)) throw new Error(`${PLUGIN}: not there; npm run setup builds it`);
+    if (!existsSync(PLUGIN)) throw new LabError(`${PLUGIN}: not there; npm run setup builds it`);
     this.#socketOf = socketOf;
   }
 

@@ -79,8 +79,8 @@ async function start(
           error.write(`\r${event.done} of ${event.of} nodes${event.done === event.of ? '\n' : ''}`);
         }
         break;
-      case 'pod problem':
-        error.write(`${paint(error, 'yellow', 'pod:')} ${event.text}\n`);
+      case 'trouble':
+        error.write(`${paint(error, 'yellow', 'trouble:')} ${event.text}\n`);
     }
   };
   try {

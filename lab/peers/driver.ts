@@ -20,6 +20,8 @@ export interface Driver {
 export interface DaemonProcess {
   readonly command: string;
   readonly args: readonly string[];
+  /** Called before each start, the first included: removes what a killed one left. */
+  prepare?(): void;
   /** Throws or returns false as long as the process does not answer. */
   ready(): Promise<boolean>;
   /** What in the log of a process that runs says that its configuration was not taken. */

@@ -1,4 +1,4 @@
-import { writeFileSync } from 'node:fs';
+import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { findTool, runCommand } from '../command.ts';
 import {
@@ -36,6 +36,8 @@ export class GobgpdDriver implements Driver {
       {
         command: findTool('gobgpd') ?? 'gobgpd',
         args: ['--config-type', 'json', '--config-file', this.#path('gobgpd.json'), ...api],
+        // It does not listen where the socket of one that was killed still lies.
+        prepare: () => rmSync(this.#path('api'), { force: true }),
         ready: () => this.#isReady(),
       },
     ];

@@ -38,6 +38,14 @@ export function firstTor(): TorKind {
   return TOR_KINDS.find((kind) => missingTools(kind).length === 0) ?? 'margay';
 }
 
+/** Who is told of what. */
+export interface TorEvents {
+  /** {@link Tor.status} has changed. */
+  readonly onChange: () => void;
+  /** A process that was started again does not answer. */
+  readonly onTrouble: (error: unknown) => void;
+}
+
 export class Tor {
   readonly #topology: Topology;
   readonly #driver: TorDriver;
@@ -45,7 +53,7 @@ export class Tor {
   readonly #follower: GobgpRoutes | undefined;
   #stopped = false;
 
-  constructor(topology: Topology, labFolder: string, margay: Margay, onChange: () => void) {
+  constructor(topology: Topology, labFolder: string, margay: Margay, { onChange, onTrouble }: TorEvents) {
     this.#topology = topology;
     const { kind, netns } = topology.tor;
     const files = nodeFiles(labFolder, 'tor');
@@ -53,18 +61,19 @@ export class Tor {
     this.#driver = makeDriver(topology, files, margay);
     this.#follower = kind === 'gobgpd' ? new GobgpRoutes(netns, files.folder, this.#driver) : undefined;
     this.#daemons = this.#driver.processes.map(
-      ({ command, args, ready }, index) =>
+      ({ command, args, prepare, ready }, index) =>
         new Daemon({
           title: `${kind} of the router`,
           netns,
           command,
           args,
+          ...(prepare === undefined ? {} : { prepare }),
           cwd: files.folder,
           log: join(files.folder, index === 0 ? `${kind}.log` : `${kind}-${index}.log`),
           onChange,
           // Of gobgpd, readiness is also when it is told what to announce, after each start.
           onStart: () => {
-            if (index < this.#started) void this.#ready(ready);
+            if (index < this.#started) this.#ready(ready).catch(onTrouble);
           },
         }),
     );

@@ -10,6 +10,8 @@ import { folderOf } from '#lab/claim.ts';
 import { startTime } from '#lab/leftovers.ts';
 import { findLab } from '#lab/state.ts';
 import { waitFor } from '#lab/wait.ts';
+import { peerTools } from '#test/helpers/peers/launch.ts';
+import { requires } from '#test/helpers/requires.ts';
 import { LabProcess, margay, namespacesOf, newLabName } from './lab.ts';
 
 const SMALL = ['--tor', 'margay', '--nodes', '2', '--pods', '3', '--no-tour'];
@@ -161,6 +163,24 @@ describe('a running lab', () => {
     await expect(margay(['lab', '--lab', lab.name, 'up', ...SMALL])).rejects.toThrow(
       new RegExp(`lab ${lab.name} runs already, as process ${lab.child.pid}; end it with`),
     );
+  });
+});
+
+describe('a router of another make', () => {
+  test('that is killed is started again, and has what it announces', { timeout: 90_000 }, async (ctx) => {
+    requires(ctx, ...peerTools('gobgpd'));
+    await using lab = await LabProcess.start(['--tor', 'gobgpd', '--nodes', '2', '--pods', '3', '--no-tour']);
+    const allOpen = { what: 'all reach each other', timeout: 30_000 };
+    await waitFor(async () => (await lab.open()).size === 9, allOpen);
+    await lab.run('kill', 'tor', 'tor');
+    await waitFor(
+      async () => (await lab.run('exec', 'tor', '--', 'gobgp', 'global', 'rib')).includes('192.0.2.0/24'),
+      {
+        what: 'gobgpd announces the world again',
+        timeout: 20_000,
+      },
+    );
+    await waitFor(async () => (await lab.open()).size === 9, allOpen);
   });
 });
 

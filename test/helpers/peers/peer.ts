@@ -175,6 +175,7 @@ export class Peer implements AsyncDisposable {
   }
 
   async #startProcess(process: DaemonProcess): Promise<void> {
+    process.prepare?.();
     const child = this.netns.spawn(process.command, process.args, {
       cwd: this.folder,
       stdio: ['ignore', 'pipe', 'pipe'],
