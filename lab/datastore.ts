@@ -62,9 +62,7 @@ export class Datastore {
     );
     for (const manifest of manifests) {
       const { kind, metadata } = manifest;
-      if (OWN_KINDS.has(kind)) {
-        throw new ManifestError(`${file}: ${kind} ${metadata.name}: the lab's own nodes are all there are`);
-      }
+      refuseOwn(file, kind, metadata.name);
       if (kind === 'Namespace') continue;
       if (kind === 'Pod') this.#refuseMove(file, manifest);
       const namespace = namespaceOf({ metadata });
@@ -83,7 +81,9 @@ export class Datastore {
    * @throws ManifestError
    */
   delete(text: string, file: string): Outcome[] {
-    return readManifests(text, file).flatMap((manifest) => [
+    const manifests = readManifests(text, file);
+    for (const { kind, metadata } of manifests) refuseOwn(file, kind, metadata.name);
+    return manifests.flatMap((manifest) => [
       this.remove(keyOf(manifest)),
       ...(manifest.kind === 'Namespace' ? this.#removeWithin(manifest.metadata.name) : []),
     ]);
@@ -156,6 +156,12 @@ export class Datastore {
     const [kind, namespace, name] = key.split('/');
     return join(this.folder, `${[kind, namespace, name].filter(Boolean).join('.').toLowerCase()}.yaml`);
   }
+}
+
+/** Objects that the lab makes by itself are nobody else's to change. */
+function refuseOwn(file: string, kind: string, name: string): void {
+  if (!OWN_KINDS.has(kind)) return;
+  throw new ManifestError(`${file}: ${kind} ${name}: the lab's own nodes are all there are`);
 }
 
 function keyOf(manifest: Manifest): ResourceKey {

@@ -142,7 +142,12 @@ export class Kubelet {
       throw error;
     }
     const manifest = this.#datastore.get(key);
-    if (manifest === undefined) return;
+    if (manifest === undefined) {
+      if (!this.#pods.has(key)) return;
+      throw new Error(
+        'it is in a file that was not made by margay lab apply, so its address can not be written',
+      );
+    }
     this.#datastore.put({
       ...manifest,
       spec: { ...manifest.spec, nodeName: node },

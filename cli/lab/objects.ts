@@ -12,7 +12,7 @@ import { CliError, type Context, EXIT } from '../program.ts';
 import { find } from './find.ts';
 
 export async function applyFile(
-  { out }: Context,
+  { out, error }: Context,
   lab: string | undefined,
   verb: 'apply' | 'delete',
   file: string,
@@ -23,6 +23,11 @@ export async function applyFile(
     new Datastore(datastore)[verb](text, file === '-' ? 'standard input' : file),
   );
   for (const { object, done } of outcomes) out.write(`${object}: ${done}\n`);
+  if (verb === 'apply' && outcomes.some(({ object }) => object.startsWith('Service '))) {
+    error.write(
+      'The lab has no service proxy: addresses of Services lead nowhere. Policies do not ask for them.\n',
+    );
+  }
   if (verb === 'delete' && outcomes.some(({ done }) => done === 'not found'))
     throw new CliError('not all were there');
 }

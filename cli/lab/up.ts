@@ -2,6 +2,7 @@
  * `margay lab up`: starts a lab, shows it round, and ends it in good order.
  */
 
+import { freemem } from 'node:os';
 import { applicationManifests } from '#lab/application.ts';
 import { LabRunsError } from '#lab/claim.ts';
 import { Lab, type LabEvent } from '#lab/lab.ts';
@@ -10,11 +11,14 @@ import { thisMargay } from '#lab/program.ts';
 import type { TorKind } from '#lab/topology.ts';
 import { firstTor, missingTools } from '#lab/tor/tor.ts';
 import type { UpOptions } from '../lab.ts';
-import { paint } from '../output.ts';
+import { bytes, paint } from '../output.ts';
 import { CliError, type Context, EXIT } from '../program.ts';
 import { drawLab } from './picture.ts';
 import { BrokenOffError, type Script } from './script.ts';
 import { runTour } from './tour.ts';
+
+/** What the daemons of a node take. */
+const BYTES_PER_NODE = 450 * 1024 * 1024;
 
 export async function labUp(context: Context, options: UpOptions & { readonly lab: string }): Promise<void> {
   const { out, error, signal } = context;
@@ -26,6 +30,12 @@ export async function labUp(context: Context, options: UpOptions & { readonly la
       ? ['ipv6']
       : ['ipv4'];
   const tor = chooseTor(options.tor);
+  const needed = options.nodes * BYTES_PER_NODE;
+  if (needed > freemem()) {
+    error.write(
+      `${options.nodes} nodes take about ${bytes(needed)} of memory, and ${bytes(freemem())} are free: it may become slow.\n`,
+    );
+  }
   const began = performance.now();
   const lab = await start(context, {
     margay: thisMargay(),

@@ -16,7 +16,7 @@ import { LabProcess, margay, namespacesOf, newLabName } from './lab.ts';
 
 const SMALL = ['--tor', 'margay', '--nodes', '2', '--pods', '3', '--no-tour'];
 
-describe('a running lab', () => {
+describe('a running lab', { timeout: 90_000 }, () => {
   let lab: LabProcess;
 
   beforeAll(async () => {
@@ -184,7 +184,7 @@ describe('a router of another make', () => {
   });
 });
 
-describe('a lab that ends', () => {
+describe('a lab that ends', { timeout: 90_000 }, () => {
   test('by Ctrl-C leaves nothing', async () => {
     await using lab = await LabProcess.start(SMALL);
     const pids = findLab(lab.name).state.daemons.map(({ pid }) => pid!);
