@@ -5,6 +5,7 @@ import { NamespaceError } from '#kernel/sys/namespace.ts';
 import { SysctlError } from '#kernel/sys/sysctl.ts';
 import { EndpointError } from '../endpoints/error.ts';
 import type { Endpoint, EndpointRequest } from '../endpoints/model.ts';
+import { RemovalError } from '../endpoints/removal.ts';
 import { IpamError } from '../ipam/error.ts';
 import { StateError } from '../state/commits.ts';
 import {
@@ -199,7 +200,12 @@ function toCniError(error: unknown): CniError {
     const details = `CNI_NETNS: ${error.message}`;
     return new CniError(CNI.invalidEnvironment, 'invalid CNI_NETNS', details, cause);
   }
-  if (error instanceof NetlinkError || error instanceof SyscallError || error instanceof SysctlError)
+  if (
+    error instanceof RemovalError ||
+    error instanceof NetlinkError ||
+    error instanceof SyscallError ||
+    error instanceof SysctlError
+  )
     return new CniError(CNI.kernelRefused, 'the kernel refused it', error.message, cause);
   if (error instanceof Error && error.name === 'AbortError')
     return new CniError(CNI.tryAgainLater, 'felix is stopping, or who asked has gone', error.message, cause);

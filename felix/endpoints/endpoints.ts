@@ -1,17 +1,14 @@
 import type { Log } from '#daemon/log.ts';
-import type { AddressKey } from '#datastore/address.ts';
-import { Conntrack } from '#kernel/conntrack/conntrack.ts';
 import { Rtnetlink } from '#kernel/rtnetlink/rtnetlink.ts';
 import { NamespaceError, NetworkNamespace } from '#kernel/sys/namespace.ts';
 import type { Dataplane } from '../endpoint.ts';
 import type { Ipam } from '../ipam/ipam.ts';
-import { Batched } from './batch.ts';
 import { EndpointError } from './error.ts';
-import { removeFlows } from './flows.ts';
 import { type Endpoint, type EndpointRequest, hostInterfaceOf, macOf, podOf } from './model.ts';
 import { uplinkMtu } from './mtu.ts';
 import { KeyedQueue } from './queue.ts';
 import type { EndpointRecords } from './records.ts';
+import { Removal } from './removal.ts';
 import type { EndpointSettings } from './settings.ts';
 import type { Wires } from './wires.ts';
 
@@ -35,9 +32,7 @@ export interface EndpointParts {
 export class Endpoints {
   readonly #parts: EndpointParts;
   readonly #queue = new KeyedQueue();
-  readonly #conntrack: Conntrack;
-  readonly #pairsToRemove: Batched<string, void>;
-  readonly #flowsToRemove: Batched<AddressKey, number>;
+  readonly #removal: Removal;
   /** By the node's end of the pair, which owns the addresses. */
   readonly #byOwner = new Map<string, Endpoint>();
   /** Of each pod the owners of its endpoints, the latest last: for a moment an old sandbox is there beside the new one. */
@@ -45,9 +40,7 @@ export class Endpoints {
 
   constructor(parts: EndpointParts) {
     this.#parts = parts;
-    this.#conntrack = Conntrack.open(parts.wires.namespace);
-    this.#pairsToRemove = new Batched((names) => parts.wires.removeAll(names));
-    this.#flowsToRemove = new Batched((addresses) => removeFlows(this.#conntrack, addresses));
+    this.#removal = new Removal(parts.wires.namespace);
   }
 
   get all(): ReadonlyMap<string, Endpoint> {
@@ -66,7 +59,7 @@ export class Endpoints {
   /** Waits for what is under way, and lets go of the kernel. Endpoints stay. */
   async close(): Promise<void> {
     await this.#queue.idle();
-    this.#conntrack.close();
+    await this.#removal.close();
   }
 
   /**
@@ -104,14 +97,14 @@ export class Endpoints {
 
   async #add(owner: string, request: EndpointRequest, signal: AbortSignal): Promise<Endpoint> {
     if (signal.aborted) throw stopping();
-    const { containerId, interfaceName } = request;
+    const { containerId } = request;
     using pod = NetworkNamespace.open(request.netns);
     if (this.#parts.wires.isNode(pod)) {
       const details = `CNI_NETNS: ${request.netns} is the namespace of the node itself`;
       throw new EndpointError('NETNS_OF_HOST', 'invalid CNI_NETNS', details);
     }
     for (const other of this.#byOwner.values()) {
-      if (other.containerId !== containerId || other.interfaceName === interfaceName) continue;
+      if (other.containerId !== containerId || other.hostInterface === owner) continue;
       const details = `container ${containerId} has ${other.interfaceName}; a pod has one interface of this network`;
       throw new EndpointError('OTHER_INTERFACE', 'the container is connected already', details);
     }
@@ -140,8 +133,9 @@ export class Endpoints {
       mtu: settings.mtu ?? uplinkMtu(wires.rtnetlink),
     };
     try {
+      // The record says whose the address is to whoever comes after a kill; the file of the addresses may come later.
       records.write(endpoint);
-      const onDisk = ipam.commit();
+      this.#commit();
       // What is left of an earlier one by this name is nobody's.
       wires.remove(endpoint.hostInterface);
       this.#note(endpoint);
@@ -150,9 +144,9 @@ export class Endpoints {
         wires.create(endpoint, pod);
       } finally {
         // Whatever comes, nothing is under way any more when this function ends.
-        await Promise.allSettled([onDisk, inForce]);
+        await Promise.allSettled([inForce]);
       }
-      await Promise.all([onDisk, inForce]);
+      await inForce;
       wires.connect(endpoint, pod);
       await this.#passable(endpoint, pod);
     } catch (error) {
@@ -187,7 +181,7 @@ export class Endpoints {
     const endpoint: Endpoint = { ...known, ...request, addresses: known.addresses, mac: known.mac };
     this.#parts.records.write(endpoint);
     this.#note(endpoint);
-    await Promise.all([this.#parts.ipam.commit(), this.#inForce(endpoint, signal)]);
+    await this.#inForce(endpoint, signal);
     return endpoint;
   }
 
@@ -224,16 +218,12 @@ export class Endpoints {
   }
 
   async #undo(endpoint: Endpoint): Promise<void> {
-    const { ipam, records, wires, log } = this.#parts;
+    const { ipam, records, wires } = this.#parts;
     this.#drop(endpoint);
     wires.remove(endpoint.hostInterface);
     records.remove(endpoint.hostInterface);
     ipam.release(endpoint.hostInterface);
-    ipam
-      .commit()
-      .catch((error: unknown) =>
-        log.warn({ error: String(error) }, 'released addresses are not on disk yet'),
-      );
+    this.#commit();
   }
 
   async #remove(owner: string): Promise<void> {
@@ -241,18 +231,14 @@ export class Endpoints {
     const known = this.#byOwner.get(owner);
     if (known !== undefined) this.#drop(known);
     const settled = known === undefined ? undefined : this.#settled();
-    // Also what nobody knows of any more: the name follows from that of the container.
-    await this.#pairsToRemove.ask(owner);
     const addresses = known?.addresses ?? ipam.allocator.allocations.get(owner) ?? [];
-    await Promise.all([settled, this.#removeFlows(addresses)]);
+    // Also what nobody knows of any more: the name follows from that of the container.
+    const [left] = await Promise.all([this.#removal.remove(owner, addresses), settled]);
+    if (left !== undefined)
+      log.warn({ error: left }, 'connections of a pod that is gone could not be deleted');
     records.remove(owner);
     ipam.release(owner);
-    if (addresses.length > 0)
-      ipam
-        .commit()
-        .catch((error: unknown) =>
-          log.warn({ error: String(error) }, 'released addresses are not on disk yet'),
-        );
+    if (addresses.length > 0) this.#commit();
   }
 
   /** Until the dataplane has forgotten what it was told to forget; a pod's end does not hang on it. */
@@ -265,16 +251,12 @@ export class Endpoints {
     }
   }
 
-  async #removeFlows(addresses: readonly AddressKey[]): Promise<void> {
-    if (addresses.length === 0) return;
-    try {
-      await this.#flowsToRemove.ask(...addresses);
-    } catch (error) {
-      this.#parts.log.warn(
-        { error: String(error) },
-        'connections of a pod that is gone could not be deleted',
-      );
-    }
+  /** Writes the addresses to disk. Should that fail, the records of the endpoints still say which are in use. */
+  #commit(): void {
+    const { ipam, log } = this.#parts;
+    ipam
+      .commit()
+      .catch((error: unknown) => log.warn({ error: String(error) }, 'the addresses are not on disk yet'));
   }
 
   #note(endpoint: Endpoint): void {

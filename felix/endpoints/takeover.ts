@@ -38,16 +38,24 @@ export function takeOver(
   const view = wires.view();
   let leaks = 0;
   let rebuilt = 0;
-  for (const endpoint of recorded) {
-    if (isAlive(endpoint, view)) {
-      adopt(endpoint);
-      continue;
-    }
+  const [alive, gone] = [true, false].map((is) =>
+    recorded.filter((endpoint) => isAlive(endpoint, view) === is),
+  );
+  for (const endpoint of gone!) {
     leaks++;
     log.warn(about(endpoint), 'the pod of an endpoint is gone; its addresses are released');
     records.remove(endpoint.hostInterface);
     ipam.release(endpoint.hostInterface);
   }
+  // Before the records are read: one that is newer than the file may have an address that the file gives to another.
+  const known = new Set(alive!.map((endpoint) => endpoint.hostInterface));
+  for (const [owner, addresses] of [...ipam.allocator.allocations]) {
+    if (known.has(owner) || view.links.has(owner)) continue;
+    leaks++;
+    log.warn({ owner, addresses: addresses.map(formatAddress) }, 'addresses of no endpoint are released');
+    ipam.release(owner);
+  }
+  for (const endpoint of alive!) adopt(endpoint);
   for (const link of view.links.values()) {
     if (!isOurs(link) || endpoints.all.has(link.name)) continue;
     const endpoint = rebuild(link, view, ipam);
@@ -66,12 +74,8 @@ export function takeOver(
   }
   for (const { hostInterface } of damaged)
     if (!endpoints.all.has(hostInterface)) records.remove(hostInterface);
-  for (const [owner, addresses] of [...ipam.allocator.allocations]) {
-    if (endpoints.all.has(owner)) continue;
-    leaks++;
-    log.warn({ owner, addresses: addresses.map(formatAddress) }, 'addresses of no endpoint are released');
-    ipam.release(owner);
-  }
+  for (const owner of [...ipam.allocator.allocations.keys()])
+    if (!endpoints.all.has(owner)) ipam.release(owner);
   return { endpoints: endpoints.all.size, rebuilt, leaks };
 
   function adopt(endpoint: Endpoint): void {

@@ -11,9 +11,9 @@ export interface IpamOptions extends AllocatorOptions {
 }
 
 /**
- * The node's addresses, kept on disk. What is given is in memory at once, so that it is given to nobody else, and must not be
- * made known before `commit` has resolved; what is released needs no such care, since a file that still has it only keeps
- * the address from being given.
+ * The node's addresses, kept on disk. What is given is in memory at once, so that it is given to nobody else. Before it is made
+ * known it has to be on disk: by `commit`, or in a record of its owner that is adopted at the next start. What is released
+ * needs no such care: a file that still has it only keeps the address from being given.
  */
 export class Ipam {
   readonly allocator: Allocator;

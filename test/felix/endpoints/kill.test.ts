@@ -157,7 +157,9 @@ describe('a felix that is killed', () => {
       await node.kill();
       expect(await node.start()).toMatchObject({ endpoints: 0, rebuilt: 0 });
       const addresses = join(node.folder, 'state', 'ipam');
-      await waitFor(() => !fs.readFileSync(addresses, 'utf8').includes('"owner"'), { what: 'leaks to be released' });
+      await waitFor(() => !fs.readFileSync(addresses, 'utf8').includes('"owner"'), {
+        what: 'leaks to be released',
+      });
       await node.kill();
       expect(await node.start()).toMatchObject({ endpoints: 0, rebuilt: 0, leaks: 0 });
       expect(node.netns.ip('link', 'show', 'type', 'veth') ?? []).toEqual([]);

@@ -160,15 +160,16 @@ describe('pods of a node', () => {
       { netns: outside, name: 'up0', addresses: ['192.0.2.10/24'] },
     );
     node.netns.exec('ip', ['route', 'add', 'default', 'via', '192.0.2.10']);
-    await node.settled();
-    const repaired = node.network.repair.repaired;
+    // Who repairs is not to be the quicker one.
+    await node.network.repair.close();
     pods[0]!.exec('ip', ['neighbour', 'flush', 'dev', 'eth0', 'nud', 'permanent']);
     await ping(pods[0]!, '192.0.2.9');
     await ping(pods[0]!, 'fe80::1%eth0');
-    expect(node.network.repair.repaired).toBe(repaired);
     const neighbours = pods[0]!.ip('neighbour', 'show') as { dst: string; lladdr?: string }[];
     for (const gateway of ['169.254.1.1', 'fe80::1'])
       expect(neighbours.find(({ dst }) => dst === gateway)).toMatchObject({ lladdr: 'ee:ee:ee:ee:ee:ee' });
+    await node.stop();
+    await node.start();
   });
 
   test('can not send from addresses of others', async () => {
