@@ -4,15 +4,18 @@
 
 import { setTimeout as sleep } from 'node:timers/promises';
 import { isReached, type Probe, probeAll } from '#lab/probe.ts';
-import { type Format, printData } from '../output.ts';
+import { type Format, paint, printData } from '../output.ts';
 import type { Context } from '../program.ts';
 import { endsOf, pairsOf, readObjects } from './cluster.ts';
 import { find } from './find.ts';
 import { printMatrix } from './matrix.ts';
+import { verdictsOf } from './why.ts';
 
 /** How long a connection that gets no answer is waited for, and the pause between two tables, in ms. */
 const PATIENCE = 1000;
 const PAUSE = 500;
+/** Pairs that are not as policies say, shown at most. */
+const MOST_ODD = 5;
 
 export async function labReach(
   context: Context,
@@ -23,14 +26,16 @@ export async function labReach(
   let before: readonly Probe[] = [];
   do {
     const { datastore, state } = find(lab);
-    const ends = endsOf(state.topology, await readObjects(datastore));
+    const objects = await readObjects(datastore);
+    const ends = endsOf(state.topology, objects);
     const probes = await probeAll(pairsOf(ends), { patience: PATIENCE, signal });
     if (signal.aborted) return;
+    const allowed = verdictsOf(objects, ends, probes);
     if (output !== 'table') {
       printData(
         out,
         output,
-        probes.map((probe) => ({ ...probe, open: isReached(probe) })),
+        probes.map((probe, i) => ({ ...probe, open: isReached(probe), allowed: allowed[i] })),
       );
     } else {
       // The whole screen anew, from its top.
@@ -40,6 +45,17 @@ export async function labReach(
       out.write(
         `\n${open} of ${probes.length} pairs are open${watch ? `, at ${new Date(context.now()).toLocaleTimeString()}` : ''}\n`,
       );
+    }
+    if (output === 'table') {
+      // A moment after a change, or where a link or a daemon is down.
+      const odd = probes.filter((probe, i) => isReached(probe) !== allowed[i]);
+      for (const probe of odd.slice(0, MOST_ODD)) {
+        const what = isReached(probe)
+          ? 'is open, and policies forbid it'
+          : 'is closed, and policies allow it';
+        out.write(`${paint(out, 'yellow', `${probe.source} → ${probe.target}:${probe.port} ${what}`)}\n`);
+      }
+      if (odd.length > MOST_ODD) out.write(`and ${odd.length - MOST_ODD} more\n`);
     }
     before = probes;
     if (watch) await sleep(PAUSE, undefined, { signal }).catch(() => {});

@@ -3,6 +3,7 @@
  */
 
 import { loadPath } from '#datastore/directory/load.ts';
+import type { Resource } from '#datastore/resource.ts';
 import { applicationManifests, examplePolicies, INTENDED, TIERS } from '#lab/application.ts';
 import type { Lab } from '#lab/lab.ts';
 import type { PeerRoute } from '#lab/peers/description.ts';
@@ -14,7 +15,7 @@ import { type End, endsOf, OUTSIDE, pairsOf, readObjects } from './cluster.ts';
 import { printMatrix } from './matrix.ts';
 import { isEstablished, kernelRoutes, neighborsOf } from './nodes.ts';
 import { Script } from './script.ts';
-import { explainPair, type Pair } from './why.ts';
+import { explainPair, type Pair, verdictsOf } from './why.ts';
 
 export interface TourOptions {
   readonly pods: number;
@@ -169,17 +170,22 @@ class Tour {
     const before = this.#probes;
     this.#lab.datastore.apply(policies, 'three-tier.yaml');
     await this.#expectReach('what the policies allow is open, and the rest closed', isIntended);
+    const { resources } = await loadPath(this.#lab.datastore.folder);
+    await this.#script.expect('each pair is as the reference evaluator says', () => {
+      const allowed = verdictsOf(resources, this.#ends, this.#probes);
+      const wrong = this.#probes.filter((probe, i) => isReached(probe) !== allowed[i]);
+      return wrong.length === 0 || wrong.map(({ source, target }) => `${source} to ${target}`).join(', ');
+    });
     const marked = printMatrix(this.#out, this.#ends, this.#probes, before);
     const closed = before.filter((probe, i) => isReached(probe) && isCutOff(this.#probes[i]!)).length;
     this.#script.note(
       `${closed} of ${before.length} pairs are closed now${marked ? ' (*)' : ''}; what is left is what the policies allow`,
     );
-    await this.#why();
+    await this.#why(resources);
   }
 
-  async #why(): Promise<void> {
+  async #why(resources: readonly Resource[]): Promise<void> {
     this.#script.chapter('Which rule decided');
-    const { resources } = await loadPath(this.#lab.datastore.folder);
     for (const { from, to, port, allowed, because } of this.#examplePairs().map((pair) =>
       explainPair(resources, pair),
     )) {

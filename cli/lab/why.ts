@@ -3,9 +3,11 @@
  */
 
 import type { Resource } from '#datastore/resource.ts';
+import type { Probe } from '#lab/probe.ts';
 import { Cluster } from '#policy/evaluator/cluster.ts';
 import { explain } from '#policy/evaluator/explain.ts';
 import type { Direction, DirectionVerdict, PolicyName, RuleMatch } from '#policy/evaluator/traffic.ts';
+import type { End } from './cluster.ts';
 
 export interface Pair {
   readonly from: string;
@@ -42,6 +44,28 @@ export function explainPair(resources: readonly Resource[], pair: Pair): Why {
     allowed: verdict.allowed,
     because: lines.length > 0 ? lines : ['no policy says anything'],
   };
+}
+
+/** For each probe whether policies allow it, in all families of the target; what the kernel made of it does not matter. */
+export function verdictsOf(
+  resources: readonly Resource[],
+  ends: readonly End[],
+  probes: readonly Probe[],
+): boolean[] {
+  const cluster = new Cluster(resources);
+  const byName = new Map(ends.map((end) => [end.name, end]));
+  return probes.map(({ source, target, port }) => {
+    const outside = byName.get(source)?.source.addresses;
+    // The world is asked for by its addresses, a pod by its name.
+    const answers = (outside ?? [source]).flatMap((from) => {
+      const isSameFamily = byName
+        .get(target)
+        ?.targets.some(({ addresses }) => addresses.some((to) => to.includes(':') === from.includes(':')));
+      if (outside !== undefined && !isSameFamily) return [];
+      return explain(cluster, from, target, `TCP/${port}`);
+    });
+    return answers.length > 0 && answers.every(({ verdict }) => verdict.allowed);
+  });
 }
 
 function ruleText({ policy, rule, peer, port }: RuleMatch, direction: Direction): string {

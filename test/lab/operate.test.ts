@@ -154,6 +154,7 @@ describe('a running lab', { timeout: 90_000 }, () => {
     const sees = () => lab.run('exec', 'n1', '--', 'ip', 'route', 'show', '10.244.2.0/24');
     expect(await lab.run('link', 'down', 'n2')).toBe('link of n2 is down\n');
     await waitFor(async () => (await sees()) === '', { what: 'the route is gone' });
+    expect(await lab.run('reach')).toContain('outside → shop/api-1:9090 is closed, and policies allow it');
     expect(await lab.run('link', 'up', 'n2')).toBe('link of n2 is up\n');
     await waitFor(async () => (await sees()) !== '', { what: 'the route is back', timeout: 20_000 });
     await expect(lab.run('link', 'sideways', 'n2')).rejects.toMatchObject({ status: 2 });
