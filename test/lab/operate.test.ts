@@ -185,6 +185,37 @@ describe('a router of another make', () => {
   });
 });
 
+describe('two labs', () => {
+  test('that start at once by one name are one lab and one refusal', { timeout: 90_000 }, async () => {
+    const name = newLabName();
+    const started = await Promise.allSettled([LabProcess.start(SMALL, name), LabProcess.start(SMALL, name)]);
+    const labs = started.flatMap((result) => (result.status === 'fulfilled' ? [result.value] : []));
+    const refusals = started.flatMap((result) =>
+      result.status === 'rejected' ? [String(result.reason)] : [],
+    );
+    try {
+      expect(labs).toHaveLength(1);
+      expect(refusals[0]).toContain(`lab ${name} runs already, as process ${labs[0]!.child.pid}`);
+      // The one that was refused has taken nothing from the other.
+      expect(await labs[0]!.run('exec', 'n1', '--', 'true')).toBe('');
+    } finally {
+      for (const lab of labs) await lab.end('SIGTERM');
+    }
+    expectNothingOf(name, []);
+  });
+
+  test('of different names do not meet', { timeout: 90_000 }, async () => {
+    await using one = await LabProcess.start(SMALL);
+    await using other = await LabProcess.start(SMALL);
+    await one.end('SIGTERM');
+    expectNothingOf(one.name, []);
+    await waitFor(async () => (await other.open()).size === 9, {
+      what: 'the other goes on',
+      timeout: 30_000,
+    });
+  });
+});
+
 describe('a lab that ends', { timeout: 90_000 }, () => {
   test('by Ctrl-C leaves nothing', async () => {
     await using lab = await LabProcess.start(SMALL);
