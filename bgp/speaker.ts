@@ -3,7 +3,6 @@
  */
 
 import { isDeepStrictEqual } from 'node:util';
-import type { Address } from '#bgp/config/address.ts';
 import { compareConfigs } from '#bgp/config/difference.ts';
 import type { KernelConfig, SpeakerConfig } from '#bgp/config/model.ts';
 import type { KernelRoutes } from '#bgp/kernel/kernel-routes.ts';
@@ -16,15 +15,23 @@ import type { Session, SessionEvent, SessionHandler } from '#bgp/session/handler
 import { Sessions } from '#bgp/session/manager.ts';
 import type { Peer } from '#bgp/session/peer.ts';
 import type { Sockets } from '#bgp/session/transport/sockets.ts';
-import { type Family, familyName, REFRESH_BEGIN, REFRESH_END, REFRESH_REQUEST } from '#bgp/wire/constants.ts';
+import {
+  type Family,
+  familyName,
+  IPV4_UNICAST,
+  REFRESH_BEGIN,
+  REFRESH_END,
+  REFRESH_REQUEST,
+} from '#bgp/wire/constants.ts';
 import { describeError } from '#bgp/wire/errors.ts';
 import type { Fault } from '#bgp/wire/notification.ts';
 import type { RouteRefresh } from '#bgp/wire/refresh.ts';
 import { type Log, LogLimit } from '#daemon/log.ts';
 import { SessionEvents } from './daemon/events.ts';
 import { KernelSide } from './daemon/kernel-side.ts';
-import { type InterfaceAddress, ownAddresses } from './daemon/own-addresses.ts';
+import type { InterfaceAddress, OwnAddresses } from './daemon/own-addresses.ts';
 import { OwnRoutes } from './daemon/own-routes.ts';
+import { SessionAddresses } from './daemon/session-addresses.ts';
 import { SessionLog } from './daemon/session-log.ts';
 import { peerSession, peerSettings, ribSettings } from './daemon/settings.ts';
 import { Slices } from './daemon/slices.ts';
@@ -81,6 +88,8 @@ export class ReloadError extends Error {
 const PIECE = 256;
 /** Longest wait for neighbours to take the Cease and for the kernel, in ms: neither keeps the process from ending. */
 const FAREWELL_MS = 5000;
+/** How often addresses are looked at where nothing tells of changes, in ms. */
+const ADDRESS_INTERVAL_MS = 2000;
 /** Parts of the configuration that are read at the start only. */
 const FIXED = ['api'] as const;
 /** Those that the RIB has to know of. */
@@ -102,7 +111,9 @@ export class Speaker implements SessionHandler {
   readonly #records = new Map<Peer, PeerRecord>();
   readonly #byIndex: (Peer | undefined)[] = [];
   readonly #kernelSide: KernelSide;
+  readonly #addresses: SessionAddresses;
   #config: SpeakerConfig;
+  #stopWatching = (): void => {};
 
   constructor(config: SpeakerConfig, options: SpeakerOptions) {
     const { clock, random, sockets, log, openKernel } = options;
@@ -117,6 +128,7 @@ export class Speaker implements SessionHandler {
     });
     this.rib.onOutput = (index) => this.#byIndex[index]?.wake();
     this.#limit = new LogLimit(clock.now);
+    this.#addresses = new SessionAddresses(options.addresses, (peer, own) => this.#readdress(peer, own));
     this.#sessionLog = new SessionLog(log, this.#limit);
     this.#slices = new Slices(clock, () => this.#work());
     this.own = new OwnRoutes(this.rib, (prefixes) => {
@@ -133,6 +145,7 @@ export class Speaker implements SessionHandler {
       open: openKernel,
       wake: () => this.#slices.wake(),
       expected: () => this.#expected(),
+      addressesChanged: () => this.#addresses.refresh(),
     });
   }
 
@@ -149,6 +162,7 @@ export class Speaker implements SessionHandler {
     this.#kernelSide.start();
     this.own.configure(this.#config.originate);
     this.sessions.start();
+    this.#watchAddresses();
   }
 
   /**
@@ -194,6 +208,7 @@ export class Speaker implements SessionHandler {
 
   /** Ends all sessions with a Cease and lets go of everything; the routes stay in the kernel. */
   async stop(text: string): Promise<void> {
+    this.#stopWatching();
     const closed = this.sessions.close({ text });
     // From here on nothing of what the neighbours' routes come to reaches the kernel.
     this.#slices.stop();
@@ -236,14 +251,15 @@ export class Speaker implements SessionHandler {
     } else {
       this.rib.updatePeer(record.index, settings);
     }
-    const local: Address = session.localAddress ?? { family: 4, bytes: new Uint8Array(4) };
-    const own = ownAddresses(this.#options.addresses(), local, peer.address);
+    const own = this.#addresses.up(peer, session);
     this.rib.peerUp(record.index, peerSession(session, own));
     this.#warnOfMissingPolicy(peer, session);
+    this.#warnOfMissingAddress(peer, session, own);
     this.#slices.wake();
   }
 
   down(peer: Peer): void {
+    this.#addresses.down(peer);
     const record = this.record(peer);
     if (record.index !== undefined) this.rib.peerDown(record.index);
     this.#slices.wake();
@@ -310,6 +326,36 @@ export class Speaker implements SessionHandler {
         'an external neighbour without a policy: no routes pass in that direction (RFC 8212)',
       );
     }
+  }
+
+  /** It may come yet: see `SessionAddresses`. */
+  #warnOfMissingAddress(peer: Peer, { negotiated }: Session, { self4, self6 }: OwnAddresses): void {
+    for (const family of negotiated.families) {
+      if ((family === IPV4_UNICAST ? self4 : self6) !== undefined) continue;
+      this.#options.log.warn(
+        { neighbor: peer.name, family: familyName(family) },
+        'no address of ours to be the next hop on this session: routes that need one are not sent until there is one',
+      );
+    }
+  }
+
+  #readdress(peer: Peer, { self4, self6, sharedSubnets }: OwnAddresses): void {
+    const { index } = this.record(peer);
+    if (index !== undefined) this.rib.readdress(index, { self4, self6, sharedSubnets });
+    this.#slices.wake();
+  }
+
+  /** Where nobody watches the kernel's routes, addresses are looked at from time to time. */
+  #watchAddresses(): void {
+    this.#stopWatching = this.#options.clock.after(ADDRESS_INTERVAL_MS, () => {
+      try {
+        if (this.kernel === undefined) this.#addresses.refresh();
+      } catch (error) {
+        if (!(error instanceof Error)) throw error;
+        this.#options.log.warn({ error: error.message }, 'the addresses of this host could not be read');
+      }
+      this.#watchAddresses();
+    });
   }
 
   #look(peer: Peer, { errors, notification, prefixes }: UpdateResult): Fault | undefined {

@@ -7,9 +7,9 @@ import { ACCEPT_ALL, OWN_PREFIXES, REJECT_ALL } from '#bgp/filter/builtin.ts';
 import { formatPrefix } from '#bgp/wire/address.ts';
 import { ConfigDocument } from '#daemon/document.ts';
 import { ConfigError, nearest, type PathPart } from '#daemon/problem.ts';
-import { isLinkLocal } from './address.ts';
+import { formatAddress, isLinkLocal } from './address.ts';
 import { resolveFilter } from './filter-schema.ts';
-import type { OriginateConfig, PeerConfig, SpeakerConfig } from './model.ts';
+import type { ListenConfig, OriginateConfig, PeerConfig, SpeakerConfig } from './model.ts';
 import { resolveGeneral, resolveListen, resolveOriginate, resolvePeer } from './resolve.ts';
 import * as schema from './schema.ts';
 
@@ -70,6 +70,10 @@ class Loader {
       }
     }
     const peers = this.#peers(groups, general.as);
+    const listening = resolveListen(hasListen ? listen.map(({ value }) => value) : undefined);
+    this.#noneTwice('listen', listen, hasListen ? listening : [], (at: ListenConfig) => {
+      return `${formatAddress(at.address)} port ${at.port}`;
+    });
     const origins = originate.map(({ value }) => resolveOriginate(value));
     this.#noneTwice('originate', originate, origins, (origin: OriginateConfig) =>
       formatPrefix(origin.prefix),
@@ -78,7 +82,7 @@ class Loader {
     if (document.problems.length > 0) throw this.#error();
     return {
       ...resolveGeneral(general as schema.GeneralFields),
-      listen: resolveListen(hasListen ? listen.map(({ value }) => value) : undefined),
+      listen: listening,
       originate: origins,
       peers,
       filters: new Map([...filters].map(([name, fields]) => [name, resolveFilter(name, fields)])),
@@ -268,7 +272,7 @@ class Loader {
       if (first !== undefined)
         this.#document.add(
           [key, index!],
-          'every neighbour and prefix only once',
+          'every neighbour, prefix and address only once',
           `${name}, which is ${first} too`,
         );
       else seen.set(name, `${key}[${index}]`);

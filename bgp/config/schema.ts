@@ -122,7 +122,8 @@ export const general = {
     table: integer(1, 0xffffffff, 'a routing table').optional(),
     // 0 to 4 are the kernel's own (RTPROT_UNSPEC to RTPROT_STATIC).
     protocol: integer(5, 255, 'a routing protocol number').optional(),
-    metric: integer(0, 0xffffffff).optional(),
+    // 0 is the kernel's own: for IPv6 it makes 1024 of it.
+    metric: integer(1, 0xffffffff, 'a metric').optional(),
     families: z.array(familyName).optional(),
   }).optional(),
   api: mapping({ socket: text('the path of a socket', 107).optional() }).optional(),

@@ -30,6 +30,8 @@ export type KernelSideOptions = {
   readonly wake: () => void;
   /** Neighbours that are to have a session, with the index of each in the RIB. */
   readonly expected: () => Iterable<readonly [Peer, number | undefined]>;
+  /** This host has got or lost addresses. */
+  readonly addressesChanged: () => void;
 };
 
 /** Prefixes worked on at a time. */
@@ -177,6 +179,7 @@ export class KernelSide {
         // An address or a subnet of this host that a neighbour announces too, or that it no longer is.
         const parsed = prefixes.map((text) => parsePrefix(text)!);
         for (const feed of this.#feeds.values()) feed.exactly(parsed);
+        this.#options.addressesChanged();
         this.#options.wake();
       },
     );

@@ -20,7 +20,7 @@ import {
   transitiveExtendedCommunities,
 } from '#bgp/wire/communities.ts';
 import { ATTR_COMMUNITIES, type Family, FLAG_PARTIAL, IPV4_UNICAST } from '#bgp/wire/constants.ts';
-import { putNextHop } from '#bgp/wire/next-hop.ts';
+import { isLinkLocal, putNextHop } from '#bgp/wire/next-hop.ts';
 import type { AsPath, CodecContext, NextHop, PathAttributes } from '#bgp/wire/types.ts';
 import type { AttributeStore, Derived } from './attribute-store.ts';
 import { ByteKey, type ByteStore } from './byte-store.ts';
@@ -382,17 +382,20 @@ export class ExportPolicy implements Derived {
   /** `undefined`: there is none that could be sent. */
   #nextHop(nextHop: NextHop, source: PathSource): NextHop | undefined {
     const { self, codec, nextHop: mode } = this.rules;
-    if (isUnspecified(nextHop.bytes) || mode === 'self') return self;
-    if (mode === 'keep') return this.#fits(nextHop) ? nextHop : self;
-    if (!codec.ebgp) return this.#fits(nextHop) ? nextHop : self;
+    if (isUnspecified(nextHop.bytes) || mode === 'self' || !this.#fits(nextHop)) return self;
+    if (mode === 'keep' || !codec.ebgp) return withoutLinkLocal(nextHop);
     // RFC 4271 section 5.1.3 (2): a third party on the subnet that we share with the neighbour.
     const third = source === FROM_EBGP || source === FROM_IBGP || source === FROM_CLIENT;
-    return third && this.#fits(nextHop) && this.#shared.hasAddress(nextHop.bytes) ? nextHop : self;
+    return third && this.#shared.hasAddress(nextHop.bytes) ? nextHop : self;
   }
 
-  /** Whether the neighbour understands a next hop of this family for our prefixes. */
+  /**
+   * Whether the neighbour understands a next hop of this family for our prefixes. A link-local one says nothing on any other link than
+   * that where we learned it.
+   */
   #fits(nextHop: NextHop): boolean {
     const { family, codec } = this.rules;
+    if (nextHop.family === 6 && isLinkLocal(nextHop.bytes, 0)) return false;
     return family === IPV4_UNICAST
       ? nextHop.family === 4 || codec.extendedNextHop === true
       : nextHop.family === 6;
@@ -417,6 +420,11 @@ export class ExportPolicy implements Derived {
 function isUnspecified(bytes: Uint8Array): boolean {
   for (let i = 0; i < bytes.length; i++) if (bytes[i] !== 0) return false;
   return true;
+}
+
+/** RFC 2545 section 3: a link-local address goes along only to those who share the link with its owner. */
+function withoutLinkLocal(nextHop: NextHop): NextHop {
+  return nextHop.linkLocal === undefined ? nextHop : { ...nextHop, linkLocal: undefined };
 }
 
 /** Outcomes of one filter are fewer; sources and outcomes are named by one number. */

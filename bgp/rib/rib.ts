@@ -30,7 +30,7 @@ import {
   RibPeer,
 } from './peer.ts';
 import { PrefixTable4, PrefixTable6 } from './prefix-table.ts';
-import type { PeerSession, PeerSettings, RibSettings } from './settings.ts';
+import type { OwnSessionAddresses, PeerSession, PeerSettings, RibSettings } from './settings.ts';
 import type { Member } from './stream.ts';
 import { type GroupContext, type OutLimits, UpdateGroup } from './update-group.ts';
 
@@ -168,6 +168,14 @@ export class Rib {
       if (changed) this.#rib(of).sweepChanged(of);
       this.#regroup(of, session);
     }
+  }
+
+  /** Our addresses on a running session are others than when it came up: what depends on them is filtered and sent again. */
+  readdress(index: number, own: OwnSessionAddresses): void {
+    const peer = this.#peer(index);
+    if (peer.session === undefined) return;
+    peer.session = { ...peer.session, ...own };
+    this.updatePeer(index, peer.settings);
   }
 
   /** The session with a neighbour is Established. */

@@ -100,3 +100,6 @@ export type PeerSession = {
   /** Tells equal link-local next hops of different interfaces apart; 0 or absent where there are none. */
   readonly scope?: number | undefined;
 };
+
+/** What of a session are our own addresses, and what follows from them. */
+export type OwnSessionAddresses = Pick<PeerSession, 'self4' | 'self6' | 'sharedSubnets'>;

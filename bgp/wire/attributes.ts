@@ -59,7 +59,8 @@ export function decodeAttributes(
 ): DecodedAttributes {
   const draft = new Draft();
   const errors: AttributeError[] = [];
-  readBlock(block, context, draft, errors);
+  // Where the next hop came in MP_REACH_NLRI, NEXT_HOP is ignored, and so is what is wrong with it: some send 0.0.0.0.
+  readBlock(block, context, draft, errors, mpNextHop !== undefined);
   if (!has(errors, 'reset')) {
     if (!draft.truncated) checkMandatory(draft, mpNextHop, errors);
     if (!context.as4) mergeFourOctet(draft);
@@ -135,7 +136,13 @@ export function attributeName(code: number): string {
 }
 
 /** Walks the attributes into the draft; goes on after an error, up to one that resets the session. */
-function readBlock(block: Uint8Array, context: CodecContext, draft: Draft, errors: AttributeError[]): void {
+function readBlock(
+  block: Uint8Array,
+  context: CodecContext,
+  draft: Draft,
+  errors: AttributeError[],
+  nextHopApart = false,
+): void {
   const end = block.length;
   let at = 0;
   while (at < end) {
@@ -156,7 +163,8 @@ function readBlock(block: Uint8Array, context: CodecContext, draft: Draft, error
       );
       return;
     }
-    if (code !== ATTR_MP_REACH && code !== ATTR_MP_UNREACH) {
+    const passed = code === ATTR_MP_REACH || code === ATTR_MP_UNREACH;
+    if (!passed && !(nextHopApart && code === ATTR_NEXT_HOP)) {
       const error = readAttribute(block, at, start, next, context, draft);
       if (error !== undefined) {
         errors.push(error);

@@ -305,16 +305,18 @@ describe('what is wrong', () => {
     expect(both[0]).not.toContain('secret');
   });
 
-  it('is a neighbour or a prefix of our own that stands there twice, however it is written', () => {
+  it('is a neighbour, a prefix of our own or an address to listen on that stands there twice, however it is written', () => {
     const twice = [
+      'listen: [{address: 10.0.0.1}, {address: 10.0.0.1, port: 1790}, {address: 10.0.0.1, port: 179}]',
       'originate: [{prefix: "2001:db8::/32"}, {prefix: "2001:0db8:0::/32"}]',
       'peers:',
       '  - {address: "fd00::1", remoteAs: 5}',
       '  - {address: "fd00:0::1", remoteAs: 6}',
     ];
     expect(problems(HEAD + twice.join('\n'))).toEqual([
-      'test.yaml:3:40: originate[1]: found 2001:db8::/32, which is originate[0] too, expected every neighbour and prefix only once',
-      'test.yaml:6:5: peers[1]: found fd00::1, which is peers[0] too, expected every neighbour and prefix only once',
+      'test.yaml:3:64: listen[2]: found 10.0.0.1 port 179, which is listen[0] too, expected every neighbour, prefix and address only once',
+      'test.yaml:4:40: originate[1]: found 2001:db8::/32, which is originate[0] too, expected every neighbour, prefix and address only once',
+      'test.yaml:7:5: peers[1]: found fd00::1, which is peers[0] too, expected every neighbour, prefix and address only once',
     ]);
   });
 

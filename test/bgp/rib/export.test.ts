@@ -272,6 +272,45 @@ describe('next hop', () => {
     ).toEqual(['192.0.2.9', SELF, SELF]);
   });
 
+  it('of IPv6 loses its link-local address, and is ours if it is only that, for those who do not share the link', () => {
+    const six = '2001:db8::/32';
+    const global = Uint8Array.of(0x20, 1, 0xd, 0xb8, ...new Array<number>(11).fill(0), 7);
+    const linkLocal = Uint8Array.of(0xfe, 0x80, ...new Array<number>(13).fill(0), 9);
+    const both = { nextHop: { family: 6 as const, bytes: global, linkLocal } };
+    const only = { nextHop: { family: 6 as const, bytes: linkLocal } };
+    const keep = { ...OTHER_EXTERNAL, family: { nextHop: 'keep' as const } };
+    for (const [from, to] of [
+      [EXTERNAL, INTERNAL],
+      [CLIENT, CLIENT],
+      [EXTERNAL, keep],
+    ] as const) {
+      const sent = relay(from, to, both, six)!.nextHop;
+      expect([address(sent), sent.linkLocal]).toEqual([global.join('.'), undefined]);
+      expect(address(relay(from, to, only, six)!.nextHop)).toBe(SELF6.join('.'));
+    }
+  });
+
+  it('is what we have on the session now, for those who know the old one too', () => {
+    const speaker = new Speaker();
+    const target = speaker.neighbour(EXTERNAL);
+    const other = speaker.neighbour(OTHER_EXTERNAL);
+    const six = '2001:db8::/32';
+    speaker.rib.readdress(target.index, { self4: hop(SELF), self6: undefined, sharedSubnets: [] });
+    speaker.originate(PREFIX, attributesOf({ nextHop: UNSPECIFIED4 }));
+    speaker.originate(six, attributesOf({ nextHop: UNSPECIFIED6 }));
+    speaker.settle();
+    expect([...target.routes.keys()]).toEqual([PREFIX]);
+    const messages = other.messages;
+    const self6: NextHop = { family: 6, bytes: Uint8Array.of(...SELF6.subarray(0, 15), 99) };
+    speaker.rib.readdress(target.index, { self4: hop('10.0.0.253'), self6, sharedSubnets: [] });
+    speaker.settle();
+    expect([PREFIX, six].map((name) => address(target.routes.get(name)?.nextHop))).toEqual([
+      '10.0.0.253',
+      self6.bytes.join('.'),
+    ]);
+    expect(other.messages).toBe(messages);
+  });
+
   it('that an export filter sets is the one', () => {
     const filter = (nextHop: 'self' | 'peer' | Uint8Array): NeighbourOptions => ({
       family: {

@@ -22,6 +22,18 @@ describe('a malformed UPDATE comes to what the RFC says', () => {
     },
   );
 
+  test.each([
+    ['0.0.0.0', '400304 00000000'],
+    ['of two bytes', '400302 0000'],
+    ['flagged optional', 'c00304 c0000201'],
+  ])('NEXT_HOP %s is ignored where the next hop is in MP_REACH_NLRI (RFC 4760 section 3)', (_, nextHop) => {
+    const reach = '800e16 0002 01 10 20010db8000000000000000000000001 00 00';
+    const attributes = `${reach}40010100 400206 0201 0000fde9 ${nextHop}`.replace(/\s/g, '');
+    const length = (attributes.length / 2).toString(16).padStart(4, '0');
+    const result = decodeUpdate(fromHex(`0000${length}${attributes}`), SESSIONS.as4);
+    expect(result).toMatchObject({ kind: 'update', withdrawn: [], announced: [{}], errors: [] });
+  });
+
   test('every discarded attribute leaves the route as it is without it', () => {
     const discarded = MALFORMED.filter(({ becomes, nlri }) => becomes === 'discard' && nlri !== '');
     expect(discarded.length).toBeGreaterThan(15);
