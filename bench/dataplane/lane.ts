@@ -7,7 +7,7 @@ import { NetworkNamespace } from '#kernel/sys/namespace.ts';
 import { createNetns, type Netns } from '#test/helpers/netns.ts';
 import { waitFor } from '#test/helpers/wait.ts';
 
-const BLAST = new URL('../../build/bench-blast', import.meta.url).pathname;
+export const BLAST = new URL('../../build/bench-blast', import.meta.url).pathname;
 
 export const CLIENT = '10.0.0.1';
 export const SERVER = '10.0.0.2';
@@ -21,19 +21,20 @@ export class Lane implements Disposable {
   readonly namespace: NetworkNamespace;
   readonly #conntrack: Conntrack;
 
-  constructor() {
+  /** @param clientInterface as the router sees it: a pod's of its own, or one that leads elsewhere */
+  constructor(clientInterface = CLIENT_INTERFACE) {
     const { client, router, server } = this;
     router.sysctl('net.ipv4.ip_forward', 1);
     for (const scope of ['all', 'default']) router.sysctl(`net.ipv4.conf.${scope}.rp_filter`, 0);
-    wire(router, CLIENT_INTERFACE, client, CLIENT);
+    wire(router, clientInterface, client, CLIENT);
     wire(router, SERVER_INTERFACE, server, SERVER);
     this.namespace = NetworkNamespace.open(router.path);
     this.#conntrack = Conntrack.open(this.namespace);
   }
 
-  async listen(port: number): Promise<void> {
+  async listen(port: number, how: 'sink' | 'accept' = 'sink'): Promise<void> {
     let output = '';
-    const sink = this.server.spawn(BLAST, ['sink', SERVER, String(port)], {
+    const sink = this.server.spawn(BLAST, [how, SERVER, String(port)], {
       stdio: ['ignore', 'pipe', 'inherit'],
     });
     sink.stdout!.on('data', (text) => {

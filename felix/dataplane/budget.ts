@@ -20,9 +20,10 @@ export class TimeBudget {
     return Math.max(0, excess / this.#share);
   }
 
-  spend(from: number, to: number): void {
-    this.#spent = this.#left(from) + (to - from);
-    this.#at = from;
+  /** @param work ms */
+  spend(work: number, now: number): void {
+    this.#spent = this.#left(now) + work;
+    this.#at = now;
   }
 
   #left(now: number): number {

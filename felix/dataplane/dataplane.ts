@@ -43,6 +43,7 @@ export class NftablesDataplane implements Dataplane, Disposable {
   /** What they are to be judged for once more. */
   #again = new ChangeScope();
   #judging: NodeJS.Timeout | undefined;
+  #isJudging = false;
   readonly #budget = new TimeBudget(JUDGE_SHARE, JUDGE_BURST_MS);
   #waiters: { pods: readonly string[]; done: (error?: unknown) => void }[] = [];
   #closed = false;
@@ -81,6 +82,12 @@ export class NftablesDataplane implements Dataplane, Disposable {
   /** Begins to watch what others do to the table. What was there stays until the programs are known. */
   start(): void {
     this.#watch();
+  }
+
+  /** Does not see any more what others do. */
+  unwatch(): void {
+    this.#monitor?.close();
+    this.#monitor = undefined;
   }
 
   /** Whether the programs are known, so that the table is ours to change. */
@@ -179,40 +186,46 @@ export class NftablesDataplane implements Dataplane, Disposable {
    */
   #judge(): void {
     this.#scope.add(this.programs.takeScope());
-    if (this.#scope.isEmpty) return;
+    if (!this.flows.concerns(this.#scope)) this.#scope = new ChangeScope();
+    if (this.#scope.isEmpty || this.#isJudging) return;
     const wait = this.#budget.wait(performance.now());
-    if (wait <= 0) this.#judgeNow();
+    if (wait <= 0) void this.#judgeNow();
     else this.#judgeIn(wait);
   }
 
-  #judgeNow(): void {
+  async #judgeNow(): Promise<void> {
     clearTimeout(this.#judging);
     this.#judging = undefined;
     const scope = this.#scope;
     const both = this.#again;
     both.add(scope);
-    const start = performance.now();
-    const looked = this.flows.judge(both);
-    this.#budget.spend(start, performance.now());
     this.#scope = new ChangeScope();
     this.#again = new ChangeScope();
-    if (!looked || scope.forbidsNothing) return;
-    this.#again = scope;
-    this.#judgeIn(Math.max(AGAIN_MS, this.#budget.wait(performance.now())));
+    this.#isJudging = true;
+    try {
+      this.#budget.spend(await this.flows.judge(both), performance.now());
+      if (!scope.forbidsNothing) this.#again.add(scope);
+    } catch (error) {
+      if (this.#closed) return;
+      this.#log.error({ error: textOf(error) }, 'connections could not be judged');
+      this.#scope.add(both);
+      this.#judgeIn(RETRY_MS);
+      return;
+    } finally {
+      this.#isJudging = false;
+    }
+    if (this.#closed) return;
+    this.#judge();
+    if (!this.#again.isEmpty) this.#judgeIn(Math.max(AGAIN_MS, this.#budget.wait(performance.now())));
+    this.#answer(undefined);
   }
 
   #judgeIn(wait: number): void {
+    if (this.#isJudging) return;
     this.#judging ??= setTimeout(() => {
       this.#judging = undefined;
       this.#scope.add(this.programs.takeScope());
-      try {
-        this.#judgeNow();
-      } catch (error) {
-        this.#log.error({ error: textOf(error) }, 'connections could not be judged');
-        this.#scope.all = true;
-        this.#judgeIn(RETRY_MS);
-      }
-      this.#answer(undefined);
+      if (!this.#isJudging) void this.#judgeNow();
     }, wait);
     this.#judging.unref();
   }
@@ -220,7 +233,7 @@ export class NftablesDataplane implements Dataplane, Disposable {
   /** What was waited for is in force, or failed. */
   #answer(failure: unknown): void {
     // Connections that are to end, and have not yet, are part of what was asked for.
-    if (failure === undefined && this.#inSync && !this.#scope.isEmpty) return;
+    if (failure === undefined && this.#inSync && (this.#isJudging || !this.#scope.isEmpty)) return;
     for (const waiter of [...this.#waiters]) waiter.done(failure ?? this.#problemOf(waiter.pods));
   }
 

@@ -22,6 +22,9 @@ export interface FlowJudgeOptions {
   readonly podAt: (address: AddressKey) => string | undefined;
 }
 
+/** ms of work at a time. */
+const STEP_MS = 1;
+
 const DENY = { labels: labelChange([DENIED_LABEL]) };
 const ALLOW = { labels: labelChange([], [DENIED_LABEL]) };
 
@@ -36,20 +39,25 @@ export class FlowJudge {
     this.#options = options;
   }
 
+  /** Whether changes of programs can be about a flow that there may be. */
+  concerns(scope: ChangeScope): boolean {
+    return !scope.isEmpty && (!scope.forbidsNothing || this.#someDenied);
+  }
+
   /**
    * Judges the flows that changes of programs may be about, by what they really connect: the source as it was, the
-   * destination as it came to be. That is right for both directions, and after translation.
+   * destination as it came to be. That is right for both directions, and after translation. It is done in steps of some
+   * hundred flows, and others have their turn between them.
    *
-   * @returns whether the kernel's table was gone through
+   * @returns ms of work
    * @throws NetlinkError
    */
-  judge(scope: ChangeScope): boolean {
-    if (scope.isEmpty || (scope.forbidsNothing && !this.#someDenied)) return false;
+  async judge(scope: ChangeScope): Promise<number> {
     const { conntrack, podAt } = this.#options;
     const changes = conntrack.changes();
     const denied = new Map<number, FlowKey>();
     let someDenied = !scope.all && this.#someDenied;
-    conntrack.visit({}, (view) => {
+    const visit = (view: FlowView): void => {
       const isDenied = view.hasLabel(DENIED_LABEL);
       if (scope.forbidsNothing && !isDenied) return;
       const source = addressAt(view, view.original.source);
@@ -66,7 +74,15 @@ export class FlowJudge {
         denied.set(changes.count, view.toKey());
       }
       changes.update(view, allowed ? ALLOW : DENY);
-    });
+    };
+    let work = 0;
+    let start = performance.now();
+    for (const _ of conntrack.visitSteps({}, visit)) {
+      if (performance.now() - start < STEP_MS) continue;
+      work += performance.now() - start;
+      await new Promise((resolve) => setImmediate(resolve));
+      start = performance.now();
+    }
     this.#someDenied = someDenied;
     for (const failure of changes.finish()) {
       // It has just ended by itself.
@@ -76,7 +92,7 @@ export class FlowJudge {
       if (failure.error.code === 'ENOSPC' && key) conntrack.delete(key);
       else throw failure.error;
     }
-    return true;
+    return work + performance.now() - start;
   }
 
   /** undefined for a flow that no pod of this node is an end of. */

@@ -58,6 +58,25 @@ export class Conntrack implements Disposable {
     });
   }
 
+  /**
+   * The same piece by piece, some hundred flows each: what else the thread has to do can be done between two steps. No other
+   * visit can begin before it has ended.
+   *
+   * @throws NetlinkError, AddressError, RangeError
+   */
+  *visitSteps(filter: FlowFilter, visit: (flow: FlowView) => void): Generator<void> {
+    const compiled = new CompiledFilter(filter);
+    const view = new FlowView();
+    yield* this.#reader.dumpSteps(
+      'conntrack table',
+      c.IPCTNL_MSG_CT_GET,
+      (writer) => compiled.write(writer),
+      (message) => {
+        if (message.type === c.IPCTNL_MSG_CT_NEW && compiled.matches(view.read(message))) visit(view);
+      },
+    );
+  }
+
   /** The flows that the filter means; all without one. @throws NetlinkError, AddressError, RangeError */
   list(filter: FlowFilter = {}): Flow[] {
     const found: Flow[] = [];

@@ -220,6 +220,54 @@ export class NetlinkSocket implements Disposable {
     });
   }
 
+  /**
+   * A dump piece by piece: the kernel makes the next piece when it is asked for, so that what else the thread has to do can
+   * be done between two of them. What the kernel says of interruptions is passed over. The socket is taken until the
+   * generator has ended.
+   *
+   * @throws NetlinkError
+   */
+  *dumpSteps(
+    object: string,
+    type: number,
+    fill: Fill,
+    onMessage: (message: Message) => void,
+  ): Generator<void> {
+    const writer = this.#writer;
+    writer.reset();
+    const sequence = this.takeSequence();
+    writer.begin(type, NLM_F_REQUEST | NLM_F_DUMP, sequence);
+    fill(writer);
+    writer.end();
+    this.#take();
+    let finished = false;
+    let refusal: Refusal | undefined;
+    const take = (message: Message, messageSequence: number): boolean => {
+      if (messageSequence !== sequence) return false;
+      if (message.type !== NLMSG_DONE && message.type !== NLMSG_ERROR) {
+        onMessage(message);
+        return false;
+      }
+      const done = message.type === NLMSG_DONE;
+      if (done && message.end - message.start < 4) return true;
+      const at = message.start - NLMSG_HEADER;
+      refusal = readRefusal(message.bytes, message.view, at, message.end, done);
+      return true;
+    };
+    try {
+      this.#send(writer.bytes, writer.length);
+      for (;;) {
+        finished = this.#receiveDatagram(object, take, false);
+        if (finished) break;
+        yield;
+      }
+    } finally {
+      this.#busy = false;
+      if (!finished && this.#open) this.#drain();
+    }
+    if (refusal && refusal.errno !== 0) throw new NetlinkError(object, refusal);
+  }
+
   /** Like {@link dump}, collecting what `parse` makes of each message; undefined leaves one out. */
   dumpAll<T>(
     object: string,
@@ -376,54 +424,62 @@ export class NetlinkSocket implements Disposable {
    * Hands messages to `take` until it returns true, or, with `untilEmpty`, until there are none left.
    */
   #receive(object: string, take: (message: Message, sequence: number) => boolean, untilEmpty = false): void {
+    while (!this.#receiveDatagram(object, take, untilEmpty));
+  }
+
+  /** The same with one datagram. @returns whether that was all */
+  #receiveDatagram(
+    object: string,
+    take: (message: Message, sequence: number) => boolean,
+    untilEmpty: boolean,
+  ): boolean {
     const cursor = this.#cursor;
     const view = this.#view;
     let finished = false;
-    while (!finished) {
-      let received: number;
-      try {
-        received = recv(this.fd, this.#buffer, RECEIVE_BYTES, MSG_TRUNC | (untilEmpty ? 0x40 : 0));
-      } catch (error) {
-        if (error instanceof SyscallError && error.errno === ENOBUFS) {
-          this.#drain();
-          throw new NetlinkError(object, {
-            errno: ENOBUFS,
-            text: 'answers were lost: the receive buffer was full',
-          });
-        }
-        throw error;
+    let received: number;
+    try {
+      received = recv(this.fd, this.#buffer, RECEIVE_BYTES, MSG_TRUNC | (untilEmpty ? 0x40 : 0));
+    } catch (error) {
+      if (error instanceof SyscallError && error.errno === ENOBUFS) {
+        this.#drain();
+        throw new NetlinkError(object, {
+          errno: ENOBUFS,
+          text: 'answers were lost: the receive buffer was full',
+        });
       }
-      if (received < 0) {
-        if (untilEmpty) return;
-        throw new NetlinkError(object, { errno: 110, text: 'the kernel gave no answer' });
-      }
-      if (received > RECEIVE_BYTES) {
+      throw error;
+    }
+    if (received < 0) {
+      if (untilEmpty) return true;
+      throw new NetlinkError(object, { errno: 110, text: 'the kernel gave no answer' });
+    }
+    if (received > RECEIVE_BYTES) {
+      this.#drain();
+      throw new NetlinkError(object, {
+        errno: EPROTO,
+        text: `answer of ${received} bytes, expected at most ${RECEIVE_BYTES}`,
+      });
+    }
+    let at = 0;
+    while (at + NLMSG_HEADER <= received) {
+      const length = view.getUint32(at, true);
+      if (length < NLMSG_HEADER || at + length > received) {
         this.#drain();
         throw new NetlinkError(object, {
           errno: EPROTO,
-          text: `answer of ${received} bytes, expected at most ${RECEIVE_BYTES}`,
+          text: `answer with a message of ${length} bytes at ${at} of ${received}`,
         });
       }
-      let at = 0;
-      while (at + NLMSG_HEADER <= received) {
-        const length = view.getUint32(at, true);
-        if (length < NLMSG_HEADER || at + length > received) {
-          this.#drain();
-          throw new NetlinkError(object, {
-            errno: EPROTO,
-            text: `answer with a message of ${length} bytes at ${at} of ${received}`,
-          });
-        }
-        cursor.type = view.getUint16(at + 4, true);
-        cursor.flags = view.getUint16(at + 6, true);
-        cursor.start = at + NLMSG_HEADER;
-        cursor.end = at + length;
-        if (cursor.type !== NLMSG_NOOP && cursor.type !== NLMSG_OVERRUN && !finished) {
-          finished = take(cursor, view.getUint32(at + 8, true));
-        }
-        at += (length + 3) & ~3;
+      cursor.type = view.getUint16(at + 4, true);
+      cursor.flags = view.getUint16(at + 6, true);
+      cursor.start = at + NLMSG_HEADER;
+      cursor.end = at + length;
+      if (cursor.type !== NLMSG_NOOP && cursor.type !== NLMSG_OVERRUN && !finished) {
+        finished = take(cursor, view.getUint32(at + 8, true));
       }
+      at += (length + 3) & ~3;
     }
+    return finished;
   }
 
   /** Throws away what is queued, so that the next request does not read answers to this one. */
@@ -437,10 +493,14 @@ export class NetlinkSocket implements Disposable {
     }
   }
 
-  #exclusively(work: () => void): void {
+  #take(): void {
     if (!this.#open) throw new Error('netlink socket is closed');
     if (this.#busy) throw new Error('netlink socket is in use: a sink must not use the socket that feeds it');
     this.#busy = true;
+  }
+
+  #exclusively(work: () => void): void {
+    this.#take();
     try {
       work();
     } catch (error) {
