@@ -136,8 +136,7 @@ function forwardChains(has: HasSet): ChainContents[] {
 /** Pods that policies are about in this direction. `return` accepts one direction and leads to the other. */
 function directionChain(direction: Direction, has: HasSet): ChainContents {
   const { peer } = SIDES[direction];
-  const comment = `pods that policies isolate for ${direction}`;
-  return chain(direction, undefined, comment, (rule) => [
+  return chain(direction, undefined, directionComment(direction), (rule) => [
     ...portRules(
       direction,
       (tier) => sets.ruleSet(direction, 'any', tier).name,
@@ -193,9 +192,11 @@ export function classChain(
   );
 }
 
+const directionComment = (direction: Direction): string => `pods that policies isolate for ${direction}`;
+
 /** A direction of which the kernel refused the peers: only what is open to all passes. */
 export function closedDirectionChain(direction: Direction, has: HasSet): ChainContents {
-  return chain(direction, undefined, 'closed: the kernel refused the peers', (rule) => [
+  return chain(direction, undefined, directionComment(direction), (rule) => [
     ...portRules(
       direction,
       (tier) => sets.ruleSet(direction, 'any', tier).name,
@@ -203,7 +204,7 @@ export function closedDirectionChain(direction: Direction, has: HasSet): ChainCo
       rule,
       (r) => r.return(),
     ),
-    rule().goto(DENY),
+    rule().goto(DENY).comment('closed: the kernel refused the peers'),
   ]);
 }
 

@@ -45,7 +45,7 @@ export class NftablesDataplane implements Dataplane, Disposable {
   #judging: NodeJS.Timeout | undefined;
   #isJudging = false;
   readonly #budget = new TimeBudget(JUDGE_SHARE, JUDGE_BURST_MS);
-  #waiters: { pods: readonly string[]; done: (error?: unknown) => void }[] = [];
+  #waiters: Waiter[] = [];
   #closed = false;
 
   /** @throws SyscallError */
@@ -120,8 +120,9 @@ export class NftablesDataplane implements Dataplane, Disposable {
         return;
       }
       const abort = (): void => waiter.done(signal.reason);
-      const waiter = {
+      const waiter: Waiter = {
         pods,
+        isSent: false,
         done: (error?: unknown) => {
           signal.removeEventListener('abort', abort);
           this.#waiters = this.#waiters.filter((other) => other !== waiter);
@@ -166,6 +167,7 @@ export class NftablesDataplane implements Dataplane, Disposable {
 
   #flush(): void {
     let failure: unknown;
+    for (const waiter of this.#waiters) waiter.isSent = true;
     try {
       // Before the programs are known, an old table stays in force: what it does not know is closed by it. Without one, all is closed.
       if (this.#inSync || !this.driver.present) this.driver.apply();
@@ -234,7 +236,9 @@ export class NftablesDataplane implements Dataplane, Disposable {
   #answer(failure: unknown): void {
     // Connections that are to end, and have not yet, are part of what was asked for.
     if (failure === undefined && this.#inSync && (this.#isJudging || !this.#scope.isEmpty)) return;
-    for (const waiter of [...this.#waiters]) waiter.done(failure ?? this.#problemOf(waiter.pods));
+    for (const waiter of this.#waiters.filter(({ isSent }) => isSent)) {
+      waiter.done(failure ?? this.#problemOf(waiter.pods));
+    }
   }
 
   #problemOf(pods: readonly string[]): Error | undefined {
@@ -304,6 +308,14 @@ export class NftablesDataplane implements Dataplane, Disposable {
       if (this.#pods.get(address) === pod) this.#pods.delete(address);
     }
   }
+}
+
+/** Somebody who waits for what was set to be in force. */
+interface Waiter {
+  readonly pods: readonly string[];
+  /** What was set before it began to wait has been sent. */
+  isSent: boolean;
+  readonly done: (error?: unknown) => void;
 }
 
 const RETRY_MS = 5000;

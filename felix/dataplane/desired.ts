@@ -11,8 +11,8 @@ export interface ChainContents {
 
 interface TrackedChain {
   wanted: ChainContents | undefined;
-  /** What the kernel has: the same object when it is as wanted, `other` when it is anything else. */
-  there: ChainContents | 'other' | undefined;
+  /** What the kernel has, as far as is known. */
+  there: ChainContents | undefined;
 }
 
 interface TrackedSet {
@@ -129,17 +129,8 @@ export class DesiredTable {
     this.#replace = dump.unknown.length > 0 || dump.objects.length > 0;
     if (tableIdentity(dump.table) !== tableIdentity(this.table)) this.#replace = true;
     for (const { chain, rules } of dump.chains) {
-      const tracked = this.#trackedChain(chain.name);
-      const { wanted } = tracked;
-      tracked.there = 'other';
-      if (!wanted) {
-        // A chain of another's hook can go, but one that packets still go through is never without its rules.
-        if (chain.base) this.#replace = true;
-      } else if (chainIdentity(wanted.chain) !== chainIdentity(chain)) {
-        this.#replace = true;
-      } else if (sameRules(wanted.rules, rules)) {
-        tracked.there = wanted;
-      }
+      this.#trackedChain(chain.name).there = { chain, rules: rules.map(({ rule }) => rule) };
+      this.#dirtyChains.add(chain.name);
     }
     for (const dumped of dump.sets) {
       const tracked = this.#sets.get(dumped.set.name);
@@ -161,7 +152,7 @@ export class DesiredTable {
   doubtChain(name: string): void {
     const tracked = this.#chains.get(name);
     if (tracked === undefined || tracked.there === undefined) return;
-    tracked.there = 'other';
+    tracked.there = { chain: tracked.there.chain, rules: UNKNOWN };
     this.#dirtyChains.add(name);
   }
 
@@ -173,6 +164,16 @@ export class DesiredTable {
 
   /** What is to be sent. Later changes are not in it, and are not lost by its `done`. */
   changes(): Changes {
+    for (const name of this.#dirtyChains) {
+      const tracked = this.#chains.get(name)!;
+      const { wanted, there } = tracked;
+      if (wanted === undefined || there === undefined || wanted === there) continue;
+      // A chain's hook and comment are what they were when it was made.
+      if (!sameChain(wanted, there)) this.#replace = true;
+      else if (sameRules(wanted.rules, there.rules)) {
+        tracked.there = wanted;
+      }
+    }
     return this.#replace || !this.#isThere ? this.#whole() : this.#difference();
   }
 
@@ -344,6 +345,9 @@ export class DesiredTable {
   }
 }
 
+/** Of a chain whose rules somebody changed. */
+const UNKNOWN: readonly Rule[] = Object.freeze([]);
+
 /** What makes the kernel's state the desired one. */
 export class Changes {
   readonly transaction: Transaction;
@@ -395,10 +399,16 @@ function chainOf(verdict: Extract<Element['value'], object>): string | undefined
   return 'chain' in verdict ? verdict.chain : undefined;
 }
 
-function sameRules(wanted: readonly Rule[], there: readonly { readonly rule: Rule }[]): boolean {
+function sameChain(wanted: ChainContents, there: ChainContents): boolean {
+  return wanted.chain === there.chain || chainIdentity(wanted.chain) === chainIdentity(there.chain);
+}
+
+function sameRules(wanted: readonly Rule[], there: readonly Rule[]): boolean {
   return (
-    wanted.length === there.length &&
-    wanted.every((rule, i) => ruleIdentity(rule) === ruleIdentity(there[i]!.rule))
+    wanted === there ||
+    (there !== UNKNOWN &&
+      wanted.length === there.length &&
+      wanted.every((rule, i) => ruleIdentity(rule) === ruleIdentity(there[i]!)))
   );
 }
 
