@@ -13,7 +13,7 @@ import { createFabric, type Fabric, type Slot } from './fabric.ts';
  */
 
 const ROOT = join(import.meta.dirname, '../..');
-const ROUNDS = 16;
+const ROUNDS = 12;
 
 let fabric: Fabric;
 /** Where the processes are; they go with it. */
@@ -56,7 +56,10 @@ function start(script: readonly string[], ready: string): Promise<ChildProcess> 
   child.stdout!.on('data', (text) => {
     output += text;
   });
-  return waitFor(() => output.includes(ready) && child, { what: `${script[0]} to say ${ready}` });
+  return waitFor(() => output.includes(ready) && child, {
+    what: `${script[0]} to say ${ready}`,
+    timeout: 40_000,
+  });
 }
 
 test('nothing that is forbidden passes, and nothing that is allowed is lost', async () => {
@@ -181,7 +184,7 @@ test('nothing that is forbidden passes, and nothing that is allowed is lost', as
     },
   )) as { allowed: boolean; sent: number; arrived: number }[];
   for (const { allowed, sent, arrived } of counts) {
-    expect(sent).toBeGreaterThan(500);
+    expect(sent).toBeGreaterThan(200);
     expect({ allowed, arrived }).toEqual({ allowed, arrived: allowed ? sent : 0 });
   }
-}, 120_000);
+}, 240_000);
