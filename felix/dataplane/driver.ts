@@ -94,6 +94,8 @@ export class RulesetDriver {
     const { desired } = this.#ruleset;
     let read = this.#doubt;
     let unanswered = 0;
+    // What is wanted, first: a chain that is there and not wanted is another's.
+    this.#ruleset.prepare();
     if (this.#doubt) this.#adopt();
     for (let round = 0; ; round++) {
       this.#ruleset.prepare();
