@@ -12,6 +12,9 @@ import { waitFor } from '#lab/wait.ts';
 
 const MAIN = fileURLToPath(new URL('../../cli/main.ts', import.meta.url));
 
+/** In front of a command line: it is ended when the process of the tests ends, however that happens (prctl(2)). */
+const BOUND = ['--pdeathsig', 'TERM', '--', process.execPath, MAIN];
+
 let count = 0;
 
 /** A name that no other lab on this machine has. */
@@ -21,7 +24,7 @@ export function newLabName(): string {
 
 /** Runs a command line of `margay` to its end. */
 export function margay(args: readonly string[], options: CommandOptions = {}): Promise<string> {
-  return runCommand(process.execPath, [MAIN, ...args], options);
+  return runCommand('setpriv', [...BOUND, ...args], options);
 }
 
 /** A lab that runs. */
@@ -32,7 +35,7 @@ export class LabProcess implements AsyncDisposable {
 
   private constructor(name: string, args: readonly string[]) {
     this.name = name;
-    this.child = spawn(process.execPath, [MAIN, 'lab', '--lab', name, 'up', ...args], {
+    this.child = spawn('setpriv', [...BOUND, 'lab', '--lab', name, 'up', ...args], {
       stdio: ['ignore', 'pipe', 'pipe'],
     });
     for (const stream of [this.child.stdout!, this.child.stderr!]) {
@@ -50,13 +53,18 @@ export class LabProcess implements AsyncDisposable {
   /** Starts one and waits until it stays up. */
   static async start(args: readonly string[] = [], name = newLabName()): Promise<LabProcess> {
     const lab = new LabProcess(name, args);
-    await waitFor(() => lab.#log.includes('The lab stays up') || lab.child.exitCode !== null, {
-      what: `lab ${name} is up`,
-      timeout: 45_000,
-      details: () => lab.#log,
-    });
-    if (lab.child.exitCode !== null) throw new Error(`the lab ended:\n${lab.#log}`);
-    return lab;
+    try {
+      await waitFor(() => lab.#log.includes('The lab stays up') || lab.child.exitCode !== null, {
+        what: `lab ${name} is up`,
+        timeout: 45_000,
+        details: () => lab.#log,
+      });
+      if (lab.child.exitCode !== null) throw new Error(`the lab ended:\n${lab.#log}`);
+      return lab;
+    } catch (error) {
+      await lab.end('SIGTERM');
+      throw error;
+    }
   }
 
   get log(): string {
