@@ -11,6 +11,8 @@ export interface CommandOptions {
   /** Added to the environment. */
   readonly env?: Readonly<Record<string, string>>;
   readonly cwd?: string;
+  /** {@link runCommand}: ends the command by SIGKILL when it aborts; the call throws then. */
+  readonly signal?: AbortSignal;
 }
 
 /** Thrown when a command could not be started, ended with a non-zero status, or ran out of time. */
@@ -115,10 +117,14 @@ export async function runCommand(
       env: toolEnvironment(options.env),
       ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
     });
-    const deadline = setTimeout(() => {
-      error = new Error(`not finished after ${timeout} ms`);
+    const giveUp = (why: string) => {
+      error = new Error(why);
       child.kill('SIGKILL');
-    }, timeout);
+    };
+    const deadline = setTimeout(() => giveUp(`not finished after ${timeout} ms`), timeout);
+    const onAbort = () => giveUp('broken off');
+    if (options.signal?.aborted) onAbort();
+    options.signal?.addEventListener('abort', onAbort, { once: true });
     child.stdout.setEncoding('utf8').on('data', (text: string) => {
       stdout += text;
     });
@@ -135,6 +141,7 @@ export async function runCommand(
     child.on('close', (status, signal) => finish(status ?? undefined, signal ?? undefined));
     const finish = (status: number | undefined, signal: string | undefined) => {
       clearTimeout(deadline);
+      options.signal?.removeEventListener('abort', onAbort);
       resolve({ status, signal, stdout, stderr, error });
     };
   });

@@ -55,6 +55,7 @@ export class Kubelet {
   /** Ends its programs. Networks stay: they go with their namespaces. */
   async stop(): Promise<void> {
     this.#stop.abort();
+    this.#network.close();
     await this.#followed;
     for (const { listeners } of this.#running.values()) listeners.close();
   }

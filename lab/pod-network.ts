@@ -47,6 +47,7 @@ const DEADLINE = 100_000;
 
 export class PodNetwork {
   readonly #socketOf: (node: string) => string;
+  readonly #stop = new AbortController();
 
   /** @param socketOf the socket of a node's agent for the plugin */
   constructor(socketOf: (node: string) => string) {
@@ -67,6 +68,11 @@ export class PodNetwork {
     await this.#call('DEL', pod);
   }
 
+  /** Ends the calls that are going on. */
+  close(): void {
+    this.#stop.abort();
+  }
+
   async #call(command: 'ADD' | 'DEL', { namespace, name, uid, netns, node }: PodSandbox): Promise<string> {
     const args = [
       'IgnoreUnknown=1',
@@ -79,6 +85,7 @@ export class PodNetwork {
       return await runCommand(PLUGIN, [], {
         input: JSON.stringify({ cniVersion: '1.0.0', name: 'margay', type: 'margay' }),
         timeout: DEADLINE,
+        signal: this.#stop.signal,
         env: {
           CNI_COMMAND: command,
           CNI_CONTAINERID: uid,
