@@ -70,59 +70,68 @@ export class GobgpRoutes {
   async #sync(): Promise<void> {
     this.#running = true;
     this.#again = false;
+    let pause = RETRY;
     try {
+      let taken = true;
       for (const family of FAMILIES) {
         const wanted = new Map<string, string>();
         for (const { prefix, best, nextHop } of await this.#driver.routes(family)) {
           if (best && nextHop !== undefined) wanted.set(prefix, nextHop);
         }
         if (this.#stopped) return;
-        apply(this.#netns, family, wanted);
+        taken = apply(this.#netns, family, wanted) && taken;
       }
+      if (taken) pause = RESYNC;
     } catch {
       // It does not answer just now; the next look is soon.
     } finally {
       this.#running = false;
       if (!this.#stopped) {
         if (this.#again) this.#ring();
-        else this.#timer = setTimeout(() => void this.#sync(), RESYNC);
+        else this.#timer = setTimeout(() => void this.#sync(), pause);
       }
     }
   }
 }
 
 const FAMILIES: readonly Family[] = ['ipv4', 'ipv6'];
-/** Longest time between two looks, in ms. */
-const RESYNC = 2000;
+/** Longest time between two looks, and until the next after something was refused, in ms. */
+const RESYNC = 10_000;
+const RETRY = 500;
 /** RTPROT_BGP of linux/rtnetlink.h. */
 const PROTOCOL = 186;
 const METRIC = 20;
 
-/** Makes the kernel's routes those that are wanted, prefix to gateway. */
-function apply(netns: string, family: Family, wanted: ReadonlyMap<string, string>): void {
+/** Makes the kernel's routes those that are wanted, prefix to gateway. Returns whether it took all of it. */
+function apply(netns: string, family: Family, wanted: ReadonlyMap<string, string>): boolean {
   using namespace = NetworkNamespace.named(netns);
   using rt = Rtnetlink.open(namespace);
   const there = new Map<string, string>();
   for (const route of rt.routes.list({ family: family === 'ipv4' ? 4 : 6, protocol: PROTOCOL })) {
     there.set(route.destination, route.nextHops?.[0]?.gateway ?? '');
   }
+  let taken = true;
   for (const destination of there.keys()) {
     if (wanted.has(destination)) continue;
     attempt(() => rt.routes.delete({ destination, protocol: PROTOCOL, metric: METRIC }));
   }
   for (const [destination, gateway] of wanted) {
     if (there.get(destination) === gateway) continue;
-    attempt(() =>
+    const isThere = attempt(() =>
       rt.routes.replace({ destination, protocol: PROTOCOL, metric: METRIC, nextHops: [{ gateway }] }),
     );
+    taken = isThere && taken;
   }
+  return taken;
 }
 
 /** The kernel refuses a route over a link that is down, and one that went with its link is gone: the next look sees. */
-function attempt(work: () => unknown): void {
+function attempt(work: () => unknown): boolean {
   try {
     work();
+    return true;
   } catch (error) {
     if (!(error instanceof NetlinkError)) throw error;
+    return false;
   }
 }
