@@ -145,6 +145,8 @@ export class Speaker implements SessionHandler {
       open: openKernel,
       wake: () => this.#slices.wake(),
       expected: () => this.#expected(),
+      othersMayCome: () =>
+        this.#config.peers.some(({ match, enabled }) => match.kind === 'prefix' && enabled),
       addressesChanged: () => this.#addresses.refresh(),
     });
   }

@@ -23,10 +23,13 @@ export class Convergence {
     this.#start = now();
   }
 
-  /** Asked from time to time with all neighbours that are expected, and the index of each in the RIB. */
-  reached(neighbours: Iterable<readonly [Peer, number | undefined]>): boolean {
+  /**
+   * Asked from time to time with all neighbours that are expected, and the index of each in the RIB. `othersMayCome`: there are neighbours
+   * that are not known before they connect, so that nobody can say whether all are there.
+   */
+  reached(neighbours: Iterable<readonly [Peer, number | undefined]>, othersMayCome: boolean): boolean {
     if (this.#now() - this.#start >= LONGEST_MS) return true;
-    if (this.#rib.runnable) return false;
+    if (this.#rib.runnable || othersMayCome) return false;
     let all = true;
     let any = false;
     for (const [peer, index] of neighbours) {

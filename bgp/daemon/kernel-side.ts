@@ -30,6 +30,8 @@ export type KernelSideOptions = {
   readonly wake: () => void;
   /** Neighbours that are to have a session, with the index of each in the RIB. */
   readonly expected: () => Iterable<readonly [Peer, number | undefined]>;
+  /** Whether others may connect, of whom nothing is known before. */
+  readonly othersMayCome: () => boolean;
   /** This host has got or lost addresses. */
   readonly addressesChanged: () => void;
 };
@@ -202,7 +204,8 @@ export class KernelSide {
   }
 
   #hasConverged(): boolean {
-    this.#converged ||= this.#convergence.reached(this.#options.expected());
+    const { expected, othersMayCome } = this.#options;
+    this.#converged ||= this.#convergence.reached(expected(), othersMayCome());
     return this.#converged;
   }
 

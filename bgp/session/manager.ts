@@ -7,14 +7,19 @@ import type { Socket } from 'node:net';
 import { type Address, containsAddress, formatAddress, parseAddress } from '#bgp/config/address.ts';
 import type { ConfigDifference } from '#bgp/config/difference.ts';
 import type { ListenConfig, PeerConfig, SpeakerConfig } from '#bgp/config/model.ts';
-import { CEASE_CONNECTION_REJECTED, ERROR_CEASE, notification } from '#bgp/wire/notification.ts';
+import {
+  CEASE_CONNECTION_REJECTED,
+  ERROR_CEASE,
+  type Notification,
+  notification,
+} from '#bgp/wire/notification.ts';
 import type { Clock } from './clock.ts';
 import type { SessionEvent, SessionHandler } from './handler.ts';
 import { Listener } from './listener.ts';
 import { Peer, type PeerOptions } from './peer.ts';
 import { type SessionSettings, settingsOf } from './settings.ts';
 import { Lingering, rejectConnection } from './transport/link.ts';
-import type { KeyScope, Listening, Sockets } from './transport/sockets.ts';
+import { hopsOf, type KeyScope, type Listening, type Sockets } from './transport/sockets.ts';
 import { Turns } from './transport/turns.ts';
 
 export type SessionsOptions = {
@@ -181,11 +186,12 @@ export class Sessions {
     const name = formatAddress(address);
     const known = this.#peers.get(name);
     const template = known === undefined ? this.#templateFor(address) : undefined;
-    const key = (known ?? template)?.config.key;
-    if (key !== undefined && this.#missingKeys.has(key)) {
-      this.#reject(socket, name, `the kernel did not take the password of ${key}`);
+    const config = (known ?? template)?.config;
+    if (config !== undefined && this.#missingKeys.has(config.key)) {
+      this.#reject(socket, name, `the kernel did not take the password of ${config.key}`);
       return;
     }
+    if (config !== undefined && waited === 0 && this.#isTooFar(socket, name, config)) return;
     if (known !== undefined) {
       if (waited < MAX_WAITS && (known.unsettled || (waited === 0 && known.state === 'Established'))) {
         // The end of its last connection arrived with this one, or before it: that comes first.
@@ -216,6 +222,26 @@ export class Sessions {
     }
   }
 
+  /**
+   * Whether a connection came from farther away than its neighbour may be (RFC 5082). The kernel only looks at the TTL from when it has been
+   * told to: what a stranger had sent before that would be read. Nothing is answered.
+   */
+  #isTooFar(socket: Socket, address: string, config: PeerConfig): boolean {
+    const { minTtl } = hopsOf(config);
+    if (minTtl === undefined) return false;
+    let ttl: number | undefined;
+    try {
+      ttl = this.#options.sockets.firstTtl(socket);
+    } catch (error) {
+      if (!(error instanceof Error)) throw error;
+      return false; // it is gone already, as will be seen
+    }
+    if (ttl === undefined || ttl >= minTtl) return false;
+    const reason = `it came with TTL ${ttl}, ttlSecurity expects ${minTtl} or more`;
+    this.#turnAway(socket, address, reason, undefined);
+    return true;
+  }
+
   /** The longest prefix that the address is in. */
   #templateFor(address: Address): Template | undefined {
     let best: { length: number; template: Template } | undefined;
@@ -231,7 +257,11 @@ export class Sessions {
 
   #reject(socket: Socket, address: string, reason: string): void {
     // RFC 4486 section 4.
-    const why = notification(ERROR_CEASE, CEASE_CONNECTION_REJECTED);
+    this.#turnAway(socket, address, reason, notification(ERROR_CEASE, CEASE_CONNECTION_REJECTED));
+  }
+
+  /** `why`: what it is told; nothing if `undefined`. */
+  #turnAway(socket: Socket, address: string, reason: string, why: Notification | undefined): void {
     const { clock } = this.#options;
     const options = {
       turns: this.#turns,

@@ -5,6 +5,7 @@
 import type { Socket } from 'node:net';
 import { type Address, formatAddress, parseAddress } from '#bgp/config/address.ts';
 import type { PeerConfig } from '#bgp/config/model.ts';
+import { findCapability } from '#bgp/wire/capabilities.ts';
 import {
   afiOf,
   type Family,
@@ -343,6 +344,10 @@ export class Peer {
     switch (message.type) {
       case 'open':
         this.sent.open++;
+        // Who has read it may send longer messages before we know that the session is up: RFC 8654 section 4.
+        if (findCapability(message.open.capabilities, 'extended-message') !== undefined) {
+          link.allowExtendedMessages();
+        }
         this.#write(link, encodeOpen(message.open));
         break;
       case 'keepalive':
@@ -432,7 +437,6 @@ export class Peer {
 
   #onUp({ side, negotiated }: Extract<Output, { do: 'up' }>): void {
     const link = this.#links[side]!;
-    if (negotiated.maxReceive > 4096) link.allowExtendedMessages();
     const local = link.localAddress;
     this.#session = {
       side,

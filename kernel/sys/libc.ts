@@ -169,6 +169,20 @@ export function getsockoptInt(
   return value[0]!;
 }
 
+/** getsockopt(2) of up to `size` bytes: those that there are. `subject` as in {@link setsockopt}. */
+export function getsockoptBytes(
+  fd: number,
+  level: number,
+  name: number,
+  size: number,
+  subject = `level ${level} option ${name}`,
+): Uint8Array {
+  const value = new Uint8Array(size);
+  const length = new Uint32Array([size]);
+  check('getsockopt', cGetsockopt(fd, level, name, value, length), subject);
+  return value.subarray(0, length[0]);
+}
+
 /**
  * poll(2) for readability. `timeout` in ms, -1 for none. Returns, in the order of `fds`, which can be read without
  * blocking; errors and hang-ups count as readable, so that the read that follows tells of them.

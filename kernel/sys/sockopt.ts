@@ -1,4 +1,4 @@
-import { getsockoptInt, setsockopt } from './libc.ts';
+import { getsockoptBytes, getsockoptInt, setsockopt } from './libc.ts';
 import { AF_INET, AF_INET6 } from './sockaddr.ts';
 
 /**
@@ -40,6 +40,8 @@ export interface SocketOptions {
   readonly keepAlive?: boolean;
   /** TCP_NODELAY: send small segments at once. */
   readonly noDelay?: boolean;
+  /** TCP_SAVE_SYN: what a listener accepts comes with the headers of its SYN, see {@link ttlOfSyn}. Before listen. */
+  readonly saveSyn?: boolean;
   /** TCP_MAXSEG: largest segment, in bytes. Before connect or listen. */
   readonly maxSegment?: number;
   /** TCP_SYNCNT: how often a SYN is repeated before connect fails with ETIMEDOUT, 1 to 127. */
@@ -72,6 +74,17 @@ export function getSocketOption(fd: number, name: Exclude<keyof SocketOptions, '
   // The buffers are read under other numbers than those that set them past the limits.
   const number = place[2].endsWith('FORCE') ? place[1] - 25 : place[1];
   return getsockoptInt(fd, place[0], number, place[2]);
+}
+
+/**
+ * The TTL that the SYN of an accepted connection arrived with, if its listener had `saveSyn`. It can be asked for once. `undefined` when
+ * the kernel has not kept it, as when it answered with a SYN cookie.
+ */
+export function ttlOfSyn(fd: number): number | undefined {
+  // IPv6 and TCP headers with all options are shorter; extension headers are not of interest.
+  const headers = getsockoptBytes(fd, SOL_TCP, 28, 256, 'TCP_SAVED_SYN');
+  if (headers.length < 20) return undefined;
+  return headers[0]! >>> 4 === 4 ? headers[8] : headers[7];
 }
 
 /** AF_INET, AF_INET6, ... (SO_DOMAIN). */
@@ -114,6 +127,7 @@ const TABLE: readonly (readonly [keyof SocketOptions, Kind])[] = [
   ['sendBuffer', { any: [SOL_SOCKET, 32, 'SO_SNDBUFFORCE'] }],
   ['keepAlive', { any: [SOL_SOCKET, 9, 'SO_KEEPALIVE'] }],
   ['noDelay', { any: [SOL_TCP, 1, 'TCP_NODELAY'] }],
+  ['saveSyn', { any: [SOL_TCP, 27, 'TCP_SAVE_SYN'] }],
   ['maxSegment', { any: [SOL_TCP, 2, 'TCP_MAXSEG'] }],
   ['synRetries', { any: [SOL_TCP, 7, 'TCP_SYNCNT'] }],
   ['userTimeout', { any: [SOL_TCP, 18, 'TCP_USER_TIMEOUT'] }],

@@ -8,7 +8,7 @@ import type { Address } from '#bgp/config/address.ts';
 import type { PeerConfig } from '#bgp/config/model.ts';
 import { formatAddress, formatPrefix, type Prefix } from '#bgp/wire/address.ts';
 import type { NetworkNamespace } from '#kernel/sys/namespace.ts';
-import { type SocketOptions, setSocketOptions } from '#kernel/sys/sockopt.ts';
+import { type SocketOptions, setSocketOptions, ttlOfSyn } from '#kernel/sys/sockopt.ts';
 import { descriptorOf, openConnecting, openListener } from '#kernel/sys/tcp.ts';
 import { removeTcpMd5, setTcpMd5 } from '#kernel/sys/tcp-md5.ts';
 
@@ -68,6 +68,13 @@ export interface Sockets {
    * @throws Error with a `code`, or without one if the socket is closed already
    */
   prepare(socket: Socket, hops: Hops): void;
+
+  /**
+   * The TTL that the first packet of an accepted connection came with, if that is known. To be asked once.
+   *
+   * @throws Error as `prepare`
+   */
+  firstTtl(socket: Socket): number | undefined;
 }
 
 export type ListenAt = { readonly address: Address; readonly port: number };
@@ -117,6 +124,7 @@ export function kernelSockets(namespace?: NetworkNamespace): Sockets {
         backlog: BACKLOG,
         ...COMMON,
         ttl: MAX_TTL,
+        saveSyn: true,
         ...(address.zone !== undefined && { device: address.zone }),
         ...place,
       });
@@ -128,6 +136,7 @@ export function kernelSockets(namespace?: NetworkNamespace): Sockets {
     prepare(socket, hops) {
       setSocketOptions(descriptorOf(socket), { ttl: hops.ttl ?? DEFAULT_TTL, ...hops });
     },
+    firstTtl: (socket) => ttlOfSyn(descriptorOf(socket)),
   };
 }
 

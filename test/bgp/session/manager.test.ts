@@ -243,6 +243,7 @@ describe('signatures and hops', () => {
     const sockets: Sockets = {
       connect: (target) => real.connect(target),
       prepare: (socket, hops) => real.prepare(socket, hops),
+      firstTtl: (socket) => real.firstTtl(socket),
       listen: (...args) => {
         const listening = real.listen(...args);
         return {
@@ -288,6 +289,26 @@ describe('signatures and hops', () => {
     near.send({ kind: 'keepalive' });
     await waitFor(() => us.peer('10.0.0.2').received.keepalive >= 2, { what: 'a KEEPALIVE from the link' });
     expect(us.downs).toEqual([]);
+  });
+
+  it('TTL security reads nothing that came from farther away, however early it was sent', async () => {
+    for (const entry of ['address: 10.0.0.2', 'prefix: 10.0.0.0/24']) {
+      using us = new Speaker(
+        `${HEAD}peers:\n  - {${entry}, remoteAs: 64513, passive: true, ttlSecurity: 2}`,
+        a,
+      );
+      using far = dial(2, { ttl: 253 });
+      // With the handshake, so that it is there before anybody could look at the connection.
+      far.send(peerOpen());
+      far.send({ kind: 'keepalive' });
+      await waitFor(() => kinds(us).length > 0, { what: 'what becomes of it' });
+      expect(kinds(us)).toEqual(['rejected 10.0.0.2: it came with TTL 253, ttlSecurity expects 254 or more']);
+      await far.closed();
+      expect(far.received).toEqual([]);
+      using near = dial(2, { ttl: 254 });
+      await near.establish();
+      await us.reaches('10.0.0.2', 'Established');
+    }
   });
 
   it('without multihop an external neighbour is one hop away', async () => {

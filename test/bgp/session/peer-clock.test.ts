@@ -73,6 +73,7 @@ beforeEach(async () => {
       throw new Error('nobody listens here');
     },
     prepare: () => {},
+    firstTtl: () => undefined,
   };
   const handler: SessionHandler = {
     up: () => {},

@@ -386,6 +386,25 @@ describe('a collision', () => {
     expect(us.peer(THEM).state).toBe('Established');
   });
 
+  it('that is about to be decided does not forbid the extended messages that we offered', async () => {
+    using listener = new ScriptedListener(b, THEM);
+    using us = speaker('timers: {connectRetry: 60}');
+    const theirs = await listener.next();
+    await theirs.next('open');
+    using ours = dial();
+    await ours.next('open');
+    // Our connection would win, so theirs is not a session before a second is over or they behave as if it were.
+    ours.send(peerOpen({ identifier: 0x0a000000 }), { kind: 'keepalive' });
+    const update = new Uint8Array(5000);
+    update.fill(0xff, 0, 16);
+    update.set([5000 >> 8, 5000 & 0xff, 2], 16);
+    ours.send(update);
+    await us.reaches(THEM, 'Established');
+    await waitFor(() => us.updates.length === 1, { what: 'the UPDATE' });
+    expect(us.ups.map(({ session }) => session.side)).toEqual(['incoming']);
+    expect(us.downs).toEqual([]);
+  });
+
   it('with an Established session closes the new connection and makes sure that the old one lives', async () => {
     using us = speaker('passive: true');
     using them = dial();
