@@ -88,15 +88,12 @@ export async function measureTraffic(): Promise<void> {
       each.startPolicy(policies(), `n${i + 1}`);
       await each.startFelix();
       await each.inSync();
-      const caller = new Caller(
-        node,
-        PLUGIN,
-        { cniVersion: '1.0.0', name: 'pods', type: 'margay' },
-        { MARGAY_CNI_SOCKET: each.socket },
-      );
+      const caller = new Caller(node, PLUGIN, { cniVersion: '1.0.0', name: 'pods', type: 'margay' }, folder, {
+        MARGAY_CNI_SOCKET: each.socket,
+      });
       callers.push(caller);
       const pod = make();
-      await caller.call('ADD', { id: `pod${i + 1}`, netns: pod });
+      await caller.call('ADD', [{ id: `pod${i + 1}`, netns: pod }]);
       pods.push(pod);
     }
     return { name: 'with policies', from: pods[0]!, to: pods[1]!, address: '10.1.2.1' };

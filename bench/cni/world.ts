@@ -1,19 +1,14 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import fs from 'node:fs';
 import net from 'node:net';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { NetworkNamespace } from '#kernel/sys/namespace.ts';
 import { createNetns, type Netns } from '#test/helpers/netns.ts';
 import { waitFor } from '#test/helpers/wait.ts';
 
 const ROOT = join(import.meta.dirname, '../..');
 export const PLUGIN = join(ROOT, 'build/margay-cni');
-
-/** How one call of a plugin went: ms from its start to its end. */
-export interface Called {
-  readonly ms: number;
-  readonly output: string;
-}
+const LAUNCH = join(ROOT, 'build/bench-launch');
 
 /** A container as the plugins see it. */
 export interface Container {
@@ -32,40 +27,42 @@ export class Caller {
     node: Netns,
     program: string,
     configuration: object,
+    folder: string,
     env: Readonly<Record<string, string>> = {},
   ) {
     this.#namespace = NetworkNamespace.open(node.path);
     this.#program = program;
-    this.#input = JSON.stringify(configuration);
+    this.#input = join(folder, `${basename(program)}-${basename(node.path)}.json`);
+    fs.mkdirSync(folder, { recursive: true });
+    fs.writeFileSync(this.#input, JSON.stringify(configuration));
     this.#env = env;
   }
 
-  call(command: 'ADD' | 'DEL', { id, netns }: Container): Promise<Called> {
-    const started = performance.now();
-    const env = {
-      PATH: process.env.PATH,
-      CNI_COMMAND: command,
-      CNI_CONTAINERID: id,
-      CNI_NETNS: netns.path,
-      CNI_IFNAME: 'eth0',
-      CNI_PATH: '/usr/lib/cni',
-      CNI_ARGS: `IgnoreUnknown=1;K8S_POD_NAMESPACE=bench;K8S_POD_NAME=${id}`,
-      ...this.#env,
-    };
+  /** Calls it for all of these at once. Resolves to ms of each call, from the start of its process to its end. */
+  async call(command: 'ADD' | 'DEL', containers: readonly Container[]): Promise<number[]> {
+    const args = [
+      this.#program,
+      this.#input,
+      command,
+      ...containers.map(({ id, netns }) => `${id}=${netns.path}`),
+    ];
     // A process begins in the network namespace of the thread that makes it.
-    const child = this.#namespace.run(() => spawn(this.#program, [], { stdio: 'pipe', env }));
+    const child = this.#namespace.run(() =>
+      spawn(LAUNCH, args, {
+        stdio: ['ignore', 'pipe', 'inherit'],
+        env: { PATH: process.env.PATH, ...this.#env },
+      }),
+    );
     let output = '';
     child.stdout.setEncoding('utf8').on('data', (text) => {
       output += text;
     });
-    child.stdin.end(this.#input);
-    return new Promise((resolve, reject) => {
-      child.once('error', reject);
-      child.once('close', (status) => {
-        if (status === 0) resolve({ ms: performance.now() - started, output });
-        else reject(new Error(`${this.#program} ${command} ${id}: ${output}`));
-      });
-    });
+    const status = await new Promise((resolve) => child.once('close', resolve));
+    if (status !== 0) throw new Error(`${this.#program} ${command} failed`);
+    return output
+      .trim()
+      .split('\n')
+      .map((line) => Number(line) / 1000);
   }
 
   close(): void {

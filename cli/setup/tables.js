@@ -54,6 +54,7 @@ export const debianPackages = [
 export const cPrograms = [
   { output: 'build/bench-replay', sources: ['bench/kernel/replay.c'] },
   { output: 'build/bench-blast', sources: ['bench/dataplane/blast.c'] },
+  { output: 'build/bench-launch', sources: ['bench/cni/launch.c'] },
   { output: 'build/margay-cni', sources: ['felix/plugin/margay-cni.c'] },
 ];
 

@@ -52,7 +52,7 @@ export interface LinkEnd {
 }
 
 /** A new interface. */
-export type LinkSpec = VethSpec | BridgeSpec;
+export type LinkSpec = VethSpec | BridgeSpec | IfbSpec;
 
 /**
  * A veth pair: this end and its peer. The peer is down at first: the kernel refuses to bring it up before it has its
@@ -66,6 +66,11 @@ export interface VethSpec extends LinkEnd, Later {
 /** A bridge without ports. */
 export interface BridgeSpec extends LinkEnd, Later {
   readonly kind: 'bridge';
+}
+
+/** An intermediate functional block: what is redirected to it goes through its queueing discipline, and on. */
+export interface IfbSpec extends LinkEnd, Later {
+  readonly kind: 'ifb';
 }
 
 /** What the kernel takes only for an interface that is there already. */

@@ -4,11 +4,12 @@ import type { NetworkNamespace } from '../sys/namespace.ts';
 import { Addresses } from './addresses.ts';
 import { Links } from './links.ts';
 import { Neighbours } from './neighbours.ts';
+import { Queueing } from './queueing.ts';
 import { Routes } from './routes.ts';
 import { Rules } from './rules.ts';
 
 /**
- * Links, addresses, routes, neighbours and rules of one network namespace, over one socket. Each call is one request that
+ * Links, addresses, routes, neighbours, rules and limits of one network namespace, over one socket. Each call is one request that
  * is done when it returns.
  *
  *     using rt = Rtnetlink.open();
@@ -20,6 +21,7 @@ export class Rtnetlink implements Disposable {
   readonly addresses: Addresses;
   readonly routes: Routes;
   readonly neighbours: Neighbours;
+  readonly queueing: Queueing;
   readonly rules: Rules;
 
   private constructor(socket: NetlinkSocket) {
@@ -28,6 +30,7 @@ export class Rtnetlink implements Disposable {
     this.addresses = new Addresses(socket);
     this.routes = new Routes(socket);
     this.neighbours = new Neighbours(socket);
+    this.queueing = new Queueing(socket);
     this.rules = new Rules(socket);
   }
 
