@@ -65,6 +65,7 @@ async function pods(): Promise<void> {
     ours,
     PLUGIN,
     { cniVersion: '1.0.0', name: 'pods', type: 'margay' },
+    folder,
     { MARGAY_CNI_SOCKET: daemons.socket },
   );
   const ptp = new Caller(
