@@ -81,6 +81,14 @@ const IFLA_IFNAME = 3;
 const IFLA_LINKINFO = 18;
 const IFLA_INFO_KIND = 1;
 
+/** linux/pkt_sched.h; struct tcmsg is 20 bytes, and the loopback is the first interface of a namespace. */
+const RTM_NEWQDISC = 36;
+const TCMSG = 20;
+const TC_H_ROOT = 0xffffffff;
+const TC_H_INGRESS = 0xfffffff1;
+const TCA_KIND = 1;
+const LOOPBACK = 1;
+
 /** linux/netfilter/: nfnetlink.h, nfnetlink_conntrack.h, nfnetlink_log.h, nf_tables.h */
 const NFPROTO_INET = 1;
 const NFNL_MSG_BATCH_BEGIN = 0x10;
@@ -124,9 +132,12 @@ const FEATURES = {
     }),
   },
   veth: link('veth', 'pod interfaces', 'CONFIG_VETH'),
+  ifb: link('ifb', 'limits of what pods send', 'CONFIG_IFB'),
   dummy: link('dummy', 'interfaces for addresses that belong to none', 'CONFIG_DUMMY'),
   vrf: link('vrf', 'BGP sessions and routes in a VRF', 'CONFIG_NET_VRF'),
   wireguard: link('wireguard', 'encrypted links between nodes', 'CONFIG_WIREGUARD'),
+  'sch-tbf': discipline('tbf', 'limits of the traffic of pods', 'CONFIG_NET_SCH_TBF'),
+  'sch-ingress': discipline('ingress', 'limits of what pods send', 'CONFIG_NET_SCH_INGRESS'),
   nftables: {
     purpose: 'policy and services',
     option: 'CONFIG_NF_TABLES',
@@ -213,6 +224,28 @@ function link(kind: string, purpose: string, option: string): Kind {
           const info = writer.nest(IFLA_LINKINFO);
           writer.string(IFLA_INFO_KIND, kind);
           writer.nestEnd(info);
+        });
+      } finally {
+        route.close();
+      }
+    },
+    ['EINVAL'],
+  );
+  return { purpose, option, probe };
+}
+
+/** A queueing discipline: one that there is may still want to know more (EINVAL). */
+function discipline(kind: string, purpose: string, option: string): Kind {
+  const probe = attempt(
+    ['ENOENT', 'EOPNOTSUPP'],
+    (namespace) => {
+      const route = NetlinkSocket.open(NETLINK_ROUTE, namespace);
+      try {
+        route.request(`queueing discipline ${kind}`, RTM_NEWQDISC, NLM_F_CREATE | NLM_F_EXCL, (writer) => {
+          const at = writer.fixed(TCMSG);
+          writer.view.setInt32(at + 4, LOOPBACK, true);
+          writer.view.setUint32(at + 12, kind === 'ingress' ? TC_H_INGRESS : TC_H_ROOT, true);
+          writer.string(TCA_KIND, kind);
         });
       } finally {
         route.close();

@@ -7,6 +7,7 @@ import type { Endpoints } from './endpoints.ts';
 import { openPodNamespace } from './endpoints.ts';
 import type { Endpoint } from './model.ts';
 import type { EndpointRecords } from './records.ts';
+import { blockOf, isBlock } from './shaping.ts';
 import type { NodeView, Wires } from './wires.ts';
 
 /** What a starting felix found. */
@@ -72,6 +73,13 @@ export function takeOver(
     adopt(endpoint);
     records.write(endpoint);
   }
+  const blocks = new Set(
+    [...endpoints.all.values()]
+      .filter((each) => each.bandwidth?.egress)
+      .map((each) => blockOf(each.hostInterface)),
+  );
+  for (const { name, kind } of view.links.values())
+    if (kind === 'ifb' && isBlock(name) && !blocks.has(name)) wires.rtnetlink.links.delete(name);
   for (const { hostInterface } of damaged)
     if (!endpoints.all.has(hostInterface)) records.remove(hostInterface);
   for (const owner of [...ipam.allocator.allocations.keys()])

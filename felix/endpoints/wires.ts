@@ -7,6 +7,7 @@ import { Rtnetlink } from '#kernel/rtnetlink/rtnetlink.ts';
 import { NetworkNamespace } from '#kernel/sys/namespace.ts';
 import { EndpointError } from './error.ts';
 import { type Endpoint, GATEWAY4, GATEWAY6, HOST_MAC, podOf } from './model.ts';
+import { blockOf, limitsAreRight, limitTraffic, unlimitTraffic } from './shaping.ts';
 import { differingSysctls, type Families, hasIpv6, hostSysctls, podSysctls, setSysctls } from './sysctls.ts';
 
 /** Who sets the routes of pods (`ip route show proto 110`). */
@@ -86,6 +87,7 @@ export class Wires {
     setSysctls(hostSysctls(hostInterface, families), this.namespace);
     links.set(hostInterface, { up: true });
     const link = links.indexOf(hostInterface);
+    if (endpoint.bandwidth !== undefined) limitTraffic(this.rtnetlink, endpoint, link);
     if (families.ipv6) this.rtnetlink.addresses.replace(gatewayAddress(link));
     setSysctls(podSysctls(interfaceName, families), pod);
     const index = inside.links.indexOf(interfaceName);
@@ -105,7 +107,10 @@ export class Wires {
 
   /** Removes a pair with all that hangs on it. Returns whether it was there. @throws NetlinkError */
   remove(hostInterface: string): boolean {
-    return unlessGone(() => this.rtnetlink.links.delete(hostInterface));
+    const { links } = this.rtnetlink;
+    const wasThere = unlessGone(() => links.delete(hostInterface));
+    unlessGone(() => links.delete(blockOf(hostInterface)));
+    return wasThere;
   }
 
   /**
@@ -122,7 +127,8 @@ export class Wires {
     // A group of its own each time: should we be killed before its end, nothing else is removed with what is left in it.
     const group = REMOVAL_GROUPS + randomInt(0x10000);
     let found = false;
-    for (const name of new Set(hostInterfaces)) found = unlessGone(() => links.set(name, { group })) || found;
+    for (const name of new Set(hostInterfaces.flatMap((each) => [each, blockOf(each)])))
+      found = unlessGone(() => links.set(name, { group })) || found;
     if (found) unlessGone(() => links.deleteGroup(group));
   }
 
@@ -176,6 +182,12 @@ export class Wires {
     for (const { key, found, expected } of differingSysctls(hostSysctls(hostInterface, families), namespace))
       fix(`found ${key} ${found}, expected ${expected}`, () => setSysctls({ [key]: expected }, namespace));
     if (!link.up) fix('found it down', () => rtnetlink.links.set(link.index, { up: true }));
+    if (endpoint.bandwidth !== undefined && !limitsAreRight(rtnetlink, endpoint, link.index)) {
+      fix('found other limits of traffic', () => {
+        unlimitTraffic(rtnetlink, link.index);
+        limitTraffic(rtnetlink, endpoint, link.index);
+      });
+    }
     if (families.ipv6 && !view.addresses.get(link.index)?.includes(`${GATEWAY6}/64`))
       fix(`found no ${GATEWAY6}`, () => rtnetlink.addresses.replace(gatewayAddress(link.index)));
     const routes = view.routes.get(link.index) ?? [];
