@@ -2,6 +2,7 @@ import { Command, Option } from 'commander';
 import { connect, type RpcClient } from '#proto/client.ts';
 import { felixService } from '#proto/felix.ts';
 import { margay } from '#proto/generated/felix.js';
+import { checkCommand } from './felix-check.ts';
 import {
   bytes,
   type Column,
@@ -32,15 +33,25 @@ export function felixCommand(context: Context): Command {
         .env('MARGAY_FELIX_SOCKET'),
     )
     .option('-c, --config <file>', 'run the agent with these settings')
+    .addOption(
+      new Option('--check [format]', 'say what this kernel and node lack for pods, and run nothing')
+        .choices(['table', 'json', 'yaml'])
+        .preset('table'),
+    )
     .addHelpText(
       'after',
       `
 Examples:
   margay felix --config /etc/margay/felix.yaml   run the agent
+  margay felix --check                           what this kernel lacks for pods
   margay felix status                            is policy in force, and what is wrong
   margay felix endpoints                         the pods of this node`,
     )
-    .action(async ({ config }: { config?: string }) => {
+    .action(async ({ config, check }: { config?: string; check?: Format }) => {
+      if (check !== undefined) {
+        await checkCommand(context, config, check);
+        return;
+      }
       if (config === undefined) {
         throw new CliError(
           'margay felix: give --config FILE to run the agent, or a command (see --help)',

@@ -4,6 +4,7 @@ import { RpcError } from '#proto/error.ts';
 import { bgpCommand } from './bgp.ts';
 import { completionCommand } from './completion.ts';
 import { felixCommand } from './felix.ts';
+import { ipamCommand } from './ipam.ts';
 import { labCommand } from './lab.ts';
 import type { Format, Terminal } from './output.ts';
 import { paint } from './output.ts';
@@ -85,6 +86,7 @@ Examples:
   program.addCommand(bgpCommand(context));
   program.addCommand(policyCommand(context));
   program.addCommand(felixCommand(context));
+  program.addCommand(ipamCommand(context));
   program.addCommand(labCommand(context));
   program.addCommand(versionCommand(context));
   program.addCommand(completionCommand(context));
