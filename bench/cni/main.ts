@@ -61,13 +61,9 @@ async function pods(): Promise<void> {
   const resident = [makeContainers('m', PODS), makeContainers('p', PODS)] as const;
   const fresh = [makeContainers('x', AT_ONCE), makeContainers('y', AT_ONCE)] as const;
   const daemons = new Daemons(ours, folder, ['10.1.0.0/22']);
-  const margay = new Caller(
-    ours,
-    PLUGIN,
-    { cniVersion: '1.0.0', name: 'pods', type: 'margay' },
-    folder,
-    { MARGAY_CNI_SOCKET: daemons.socket },
-  );
+  const margay = new Caller(ours, PLUGIN, { cniVersion: '1.0.0', name: 'pods', type: 'margay' }, folder, {
+    MARGAY_CNI_SOCKET: daemons.socket,
+  });
   const ptp = new Caller(
     theirs,
     '/usr/lib/cni/ptp',

@@ -5,7 +5,7 @@ import type { Dataplane } from '../endpoint.ts';
 import type { Ipam } from '../ipam/ipam.ts';
 import { EndpointError } from './error.ts';
 import { type Endpoint, type EndpointRequest, hostInterfaceOf, macOf, podOf } from './model.ts';
-import { uplinkMtu } from './mtu.ts';
+import type { UplinkMtu } from './mtu.ts';
 import { KeyedQueue } from './queue.ts';
 import type { EndpointRecords } from './records.ts';
 import { Removal } from './removal.ts';
@@ -22,6 +22,7 @@ export interface EndpointParts {
   readonly records: EndpointRecords;
   readonly wires: Wires;
   readonly dataplane: Dataplane;
+  readonly mtu: UplinkMtu;
   readonly log: Log;
 }
 
@@ -35,6 +36,8 @@ export class Endpoints {
   readonly #removal: Removal;
   /** By the node's end of the pair, which owns the addresses. */
   readonly #byOwner = new Map<string, Endpoint>();
+  /** When those that were made by this process were done, by owner. */
+  readonly #madeAt = new Map<string, number>();
   /** Of each pod the owners of its endpoints, the latest last: for a moment an old sandbox is there beside the new one. */
   readonly #ofPod = new Map<string, Set<string>>();
 
@@ -45,6 +48,11 @@ export class Endpoints {
 
   get all(): ReadonlyMap<string, Endpoint> {
     return this.#byOwner;
+  }
+
+  /** Ms since an endpoint was made; a very long time for one that was taken over. */
+  ageOf(owner: string): number {
+    return performance.now() - (this.#madeAt.get(owner) ?? Number.NEGATIVE_INFINITY);
   }
 
   find(containerId: string, interfaceName: string): Endpoint | undefined {
@@ -122,7 +130,7 @@ export class Endpoints {
     pod: NetworkNamespace,
     signal: AbortSignal,
   ): Promise<Endpoint> {
-    const { settings, ipam, records, wires, log } = this.#parts;
+    const { settings, ipam, records, wires, mtu, log } = this.#parts;
     const { containerId, interfaceName } = request;
     const endpoint: Endpoint = {
       ...request,
@@ -130,8 +138,9 @@ export class Endpoints {
       netnsInode: pod.inode,
       hostInterface: owner,
       mac: request.mac ?? macOf(containerId, interfaceName),
-      mtu: settings.mtu ?? uplinkMtu(wires.rtnetlink),
+      mtu: settings.mtu ?? mtu.bytes,
     };
+    using inside = Rtnetlink.open(pod);
     try {
       // The record says whose the address is to whoever comes after a kill; the file of the addresses may come later.
       records.write(endpoint);
@@ -139,16 +148,18 @@ export class Endpoints {
       // What is left of an earlier one by this name is nobody's.
       wires.remove(endpoint.hostInterface);
       this.#note(endpoint);
+      this.#madeAt.set(owner, performance.now());
       const inForce = this.#inForce(endpoint, signal);
       try {
-        wires.create(endpoint, pod);
+        wires.create(endpoint, pod, inside);
       } finally {
         // Whatever comes, nothing is under way any more when this function ends.
         await Promise.allSettled([inForce]);
       }
       await inForce;
-      wires.connect(endpoint, pod);
-      await this.#passable(endpoint, pod);
+      wires.connect(endpoint, inside);
+      await this.#passable(endpoint, inside);
+      this.#madeAt.set(owner, performance.now());
     } catch (error) {
       await this.#undo(endpoint).catch((fault: unknown) =>
         log.error(
@@ -166,9 +177,8 @@ export class Endpoints {
    * (net/core/link_watch.c); what the node sends before is dropped, and the pod has no link-local address before. It takes its
    * time, up to a second, where both ends happen to have the same index.
    */
-  async #passable({ hostInterface, interfaceName }: Endpoint, pod: NetworkNamespace): Promise<void> {
+  async #passable({ hostInterface, interfaceName }: Endpoint, inside: Rtnetlink): Promise<void> {
     const { links } = this.#parts.wires.rtnetlink;
-    using inside = Rtnetlink.open(pod);
     const ready = (): boolean =>
       links.get(hostInterface)?.operationalState === 'up' &&
       inside.links.get(interfaceName)?.operationalState === 'up';
@@ -282,6 +292,7 @@ export class Endpoints {
     const owner = endpoint.hostInterface;
     const pod = podOf(endpoint);
     this.#byOwner.delete(owner);
+    this.#madeAt.delete(owner);
     const owners = this.#ofPod.get(pod);
     const wasLatest = owners !== undefined && [...owners].at(-1) === owner;
     owners?.delete(owner);

@@ -16,3 +16,23 @@ export function uplinkMtu(rtnetlink: Rtnetlink): number {
   const found = [...links].map((link) => rtnetlink.links.get(link)?.mtu).filter((mtu) => mtu !== undefined);
   return found.length === 0 ? WITHOUT_UPLINK : Math.min(...found);
 }
+
+/** The MTU for pods, looked up anew when something has changed: a node may have a hundred thousand routes. */
+export class UplinkMtu {
+  readonly #rtnetlink: Rtnetlink;
+  #known: number | undefined;
+
+  constructor(rtnetlink: Rtnetlink) {
+    this.#rtnetlink = rtnetlink;
+  }
+
+  get bytes(): number {
+    this.#known ??= uplinkMtu(this.#rtnetlink);
+    return this.#known;
+  }
+
+  /** A default route or an interface that is no pod's has changed. */
+  forget(): void {
+    this.#known = undefined;
+  }
+}

@@ -6,6 +6,7 @@ import { Ipam } from '../ipam/ipam.ts';
 import { type Files, systemFiles } from '../state/files.ts';
 import { Endpoints, openPodNamespace } from './endpoints.ts';
 import { type Endpoint, type EndpointRequest, hostInterfaceOf } from './model.ts';
+import { UplinkMtu } from './mtu.ts';
 import { EndpointRecords } from './records.ts';
 import { Repair } from './repair.ts';
 import type { EndpointSettings } from './settings.ts';
@@ -61,8 +62,9 @@ export class PodNetwork {
     const ipam = Ipam.open({ files, path: `${stateFolder}/ipam`, podCidrs, reserved });
     const records = new EndpointRecords(files, folder);
     const wires = new Wires(namespace);
-    const endpoints = new Endpoints({ settings, ipam, records, wires, dataplane, log });
-    const repair = new Repair({ endpoints, ipam, wires, log });
+    const mtu = new UplinkMtu(wires.rtnetlink);
+    const endpoints = new Endpoints({ settings, ipam, records, wires, dataplane, mtu, log });
+    const repair = new Repair({ endpoints, ipam, wires, mtu, log });
     const taken = takeOver({ ipam, records, wires, log }, endpoints);
     if (taken.leaks > 0 || taken.rebuilt > 0)
       ipam

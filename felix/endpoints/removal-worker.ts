@@ -13,7 +13,14 @@ const port = parentPort!;
 const wires = new Wires();
 const conntrack = Conntrack.open();
 
-port.on('message', ({ interfaces, addresses }: RemovalRequest) => {
+port.on('message', (request: RemovalRequest | null) => {
+  if (request === null) {
+    port.close();
+    wires.close();
+    conntrack.close();
+    return;
+  }
+  const { interfaces, addresses } = request;
   const answer: { -readonly [K in keyof RemovalAnswer]: RemovalAnswer[K] } = {};
   try {
     wires.removeAll(interfaces);

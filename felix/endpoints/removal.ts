@@ -56,9 +56,14 @@ export class Removal {
     return answer.flows;
   }
 
+  /** Ends the thread when it is done; it is not torn out of a system call, which would end the process. */
   async close(): Promise<void> {
     this.#closed = true;
-    await this.#worker?.terminate();
+    const worker = this.#worker;
+    if (worker === undefined) return;
+    const ended = new Promise((resolve) => worker.once('exit', resolve));
+    worker.postMessage(null);
+    await ended;
   }
 
   #next(): void {

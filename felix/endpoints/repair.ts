@@ -9,11 +9,18 @@ import { INTERFACE_PREFIX } from '../endpoint.ts';
 import type { Ipam } from '../ipam/ipam.ts';
 import { type Endpoints, openPodNamespace } from './endpoints.ts';
 import type { Endpoint } from './model.ts';
+import type { UplinkMtu } from './mtu.ts';
+import { isBlock } from './shaping.ts';
 import { differingSysctls, hostSysctls } from './sysctls.ts';
 import { familiesOf, ROUTE_PROTOCOL, type Wires } from './wires.ts';
 
 /** How long changes are gathered before they are looked at, in ms: an `ip link del` is told in five messages. */
 const GATHER_MS = 20;
+/**
+ * How long an endpoint that was just made is left alone, in ms. The kernel tells of its coming like of any change, and calls of
+ * the runtime that come at the same time are not to wait for a look at it; what others do to it meanwhile is found then.
+ */
+const FRESH_MS = 500;
 /** How often parameters that the kernel tells no changes of are read, in ms. */
 const LOOK_MS = 800;
 /** How often a monitor that ended is opened anew, in ms. */
@@ -29,6 +36,7 @@ export interface RepairParts {
   readonly endpoints: Endpoints;
   readonly ipam: Ipam;
   readonly wires: Wires;
+  readonly mtu: UplinkMtu;
   readonly log: Log;
 }
 
@@ -42,6 +50,7 @@ export class Repair {
   readonly #changed = new Set<string>();
   /** Names of our interfaces by index, also of those that were renamed. */
   readonly #names = new Map<number, string>();
+  readonly #postponed = new Map<string, NodeJS.Timeout>();
   #monitors: (NetlinkMonitor | RtnetlinkMonitor)[] = [];
   #gathering: NodeJS.Timeout | undefined;
   #looking: NodeJS.Timeout | undefined;
@@ -63,7 +72,7 @@ export class Repair {
 
   /** Whether there is nothing that it has been told of and not looked at. */
   get idle(): boolean {
-    return this.#gathering === undefined && this.#changed.size === 0;
+    return this.#gathering === undefined && this.#changed.size === 0 && this.#postponed.size === 0;
   }
 
   /** Looks at all endpoints, both ends. */
@@ -76,13 +85,18 @@ export class Repair {
     clearTimeout(this.#gathering);
     clearTimeout(this.#reopening);
     clearInterval(this.#looking);
+    for (const later of this.#postponed.values()) clearTimeout(later);
+    this.#postponed.clear();
     await Promise.all(this.#monitors.map((monitor) => monitor.closed()));
   }
 
   #open(): void {
     const { wires, ipam } = this.#parts;
     const { namespace } = wires;
-    const lost = (): void => this.all();
+    const lost = (): void => {
+      this.#parts.mtu.forget();
+      this.all();
+    };
     const ended = (error: Error): void => {
       this.#say('monitor', () =>
         this.#parts.log.error({ error: error.message }, 'watching the kernel ended; it begins anew'),
@@ -93,6 +107,7 @@ export class Repair {
       if (route.protocol === ROUTE_PROTOCOL)
         for (const { link } of route.nextHops) this.#markIndex(link ?? 0);
       const [text, length] = route.destination.split('/');
+      if (length === '0') this.#parts.mtu.forget();
       if (length !== '32' && length !== '128') return;
       const address = parseAddress(text!);
       const owner = address === undefined ? undefined : ipam.allocator.ownerOf(address);
@@ -104,13 +119,16 @@ export class Repair {
           if (value.name.startsWith(INTERFACE_PREFIX)) {
             if (kind === 'set') this.#names.set(value.index, value.name);
             this.#mark(value.name);
-          }
+          } else if (!isBlock(value.name)) this.#parts.mtu.forget();
           this.#markIndex(value.index);
           if (kind === 'removed') this.#names.delete(value.index);
         },
         address: ({ value }) => this.#markIndex(value.link),
         route: ({ value }) => ofRoute(value),
-        flushed: (link) => this.#markIndex(link),
+        flushed: (link) => {
+          if (!this.#names.has(link)) this.#parts.mtu.forget();
+          this.#markIndex(link);
+        },
         overflow: lost,
         error: ended,
       },
@@ -153,7 +171,18 @@ export class Repair {
   }
 
   #mark(owner: string): void {
-    if (!this.#parts.endpoints.all.has(owner)) return;
+    const { endpoints } = this.#parts;
+    if (!endpoints.all.has(owner)) return;
+    const left = FRESH_MS - endpoints.ageOf(owner);
+    if (left > 0) {
+      if (this.#postponed.has(owner)) return;
+      const later = setTimeout(() => {
+        this.#postponed.delete(owner);
+        this.#mark(owner);
+      }, left);
+      this.#postponed.set(owner, later);
+      return;
+    }
     this.#changed.add(owner);
     this.#gathering ??= setTimeout(() => void this.#work(), GATHER_MS);
   }
@@ -198,8 +227,9 @@ export class Repair {
       // With the pod's namespace gone there is nothing to do until somebody says that the pod is.
       if (pod === undefined) return;
       this.#done(hostInterface, 'found no interface');
-      wires.create(endpoint, pod);
-      wires.connect(endpoint, pod);
+      using inside = Rtnetlink.open(pod);
+      wires.create(endpoint, pod, inside);
+      wires.connect(endpoint, inside);
       return;
     }
     for (const fix of wires.hostFixes(endpoint, view)) {

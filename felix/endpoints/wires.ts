@@ -64,12 +64,12 @@ export class Wires {
   /**
    * Makes the pair, with the node's end up and the pod's end down: no packet goes yet.
    *
+   * @param inside a socket in the pod's namespace
    * @throws EndpointError when the pod has an interface of that name; NetlinkError SysctlError
    */
-  create(endpoint: Endpoint, pod: NetworkNamespace): void {
+  create(endpoint: Endpoint, pod: NetworkNamespace, inside: Rtnetlink): void {
     const { links } = this.rtnetlink;
     const { hostInterface, interfaceName, mac, mtu } = endpoint;
-    using inside = Rtnetlink.open(pod);
     if (inside.links.get(interfaceName) !== undefined) {
       const details = `${endpoint.netns} has an interface ${interfaceName} that is not ours`;
       throw new EndpointError('NAME_TAKEN', `${interfaceName} is there already`, details);
@@ -95,10 +95,9 @@ export class Wires {
   }
 
   /** Routes on the node, then the pod's end: from here on packets go. @throws NetlinkError */
-  connect(endpoint: Endpoint, pod: NetworkNamespace): void {
+  connect(endpoint: Endpoint, inside: Rtnetlink): void {
     const link = this.rtnetlink.links.indexOf(endpoint.hostInterface);
     for (const route of hostRoutes(endpoint, link)) this.rtnetlink.routes.replace(route);
-    using inside = Rtnetlink.open(pod);
     const index = inside.links.indexOf(endpoint.interfaceName);
     inside.links.set(index, { up: true });
     for (const neighbour of podNeighbours(endpoint, index)) inside.neighbours.replace(neighbour);
