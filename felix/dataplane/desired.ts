@@ -2,6 +2,7 @@ import type { SetDump, TableDump } from '#kernel/nftables/dump.ts';
 import { chainIdentity, ruleIdentity, setIdentity, tableIdentity } from '#kernel/nftables/identity.ts';
 import type { Chain, Element, Rule, SetDefinition, Table } from '#kernel/nftables/model.ts';
 import type { Operation, Transaction } from '#kernel/nftables/operation.ts';
+import { Steps } from './steps.ts';
 
 /** A chain with its rules. */
 export interface ChainContents {
@@ -162,7 +163,10 @@ export class DesiredTable {
     return set?.there === undefined ? undefined : set.definition;
   }
 
-  /** What is to be sent. Later changes are not in it, and are not lost by its `done`. */
+  /**
+   * What is to be sent next: a difference may take several transactions, of which one is about what packets meet (steps.ts).
+   * Nothing is left when it is empty. Later changes are not in it, and are not lost by its `done`.
+   */
   changes(): Changes {
     for (const name of this.#dirtyChains) {
       const tracked = this.#chains.get(name)!;
@@ -201,36 +205,20 @@ export class DesiredTable {
 
   #difference(): Changes {
     const { table } = this;
-    const phases: Record<
-      | 'addChains'
-      | 'flush'
-      | 'removeElements'
-      | 'deleteSets'
-      | 'deleteChains'
-      | 'addSets'
-      | 'add'
-      | 'addRules',
-      Operation[]
-    > = {
-      addChains: [],
-      flush: [],
-      removeElements: [],
-      deleteSets: [],
-      deleteChains: [],
-      addSets: [],
-      add: [],
-      addRules: [],
-    };
-    const done: (() => void)[] = [];
+    const steps = new Steps();
     for (const name of this.#dirtyChains) {
       const tracked = this.#chains.get(name)!;
       const { wanted, there } = tracked;
       if (wanted === there) continue;
-      if (there === undefined) phases.addChains.push({ op: 'add chain', table, chain: wanted!.chain });
-      else phases.flush.push({ op: 'flush chain', table, chain: name });
-      if (wanted === undefined) phases.deleteChains.push({ op: 'delete chain', table, chain: name });
-      for (const rule of wanted?.rules ?? []) phases.addRules.push({ op: 'add rule', table, rule });
-      done.push(() => {
+      const rules = (wanted?.rules ?? []).map((rule) => ({ op: 'add rule', table, rule }) as const);
+      // What has a hook is in the way of packets from the beginning.
+      const isApart = there === undefined && wanted!.chain.base === undefined;
+      const step = wanted === undefined ? 'clear' : isApart ? 'build' : 'switch';
+      if (there === undefined) steps.add(step, { op: 'add chain', table, chain: wanted!.chain });
+      else steps.add(step, { op: 'flush chain', table, chain: name });
+      if (wanted === undefined) steps.add(step, { op: 'delete chain', table, chain: name });
+      steps.add(step, ...rules);
+      steps.afterwards(step, () => {
         tracked.there = wanted;
       });
     }
@@ -240,28 +228,28 @@ export class DesiredTable {
       if (!isWanted(set)) {
         if (set.there === undefined) continue;
         // Elements first: they hold the chains that they lead to.
-        phases.removeElements.push({ op: 'flush set', table, set: name });
-        phases.deleteSets.push({ op: 'delete set', table, set: name });
-        done.push(() => {
+        steps.add('clear', { op: 'flush set', table, set: name }, { op: 'delete set', table, set: name });
+        steps.afterwards('clear', () => {
           set.there = undefined;
         });
         continue;
       }
       const { remove, add } = difference(set);
-      if (set.there === undefined) phases.addSets.push({ op: 'add set', table, set: definition });
-      if (remove.length > 0) {
-        phases.removeElements.push({ op: 'delete elements', table, set: definition, elements: remove });
-      }
-      if (add.length > 0) phases.add.push({ op: 'add elements', table, set: definition, elements: add });
-      done.push(() => {
+      const step = set.there === undefined ? 'build' : 'switch';
+      if (set.there === undefined) steps.add(step, { op: 'add set', table, set: definition });
+      if (remove.length > 0)
+        steps.add(step, { op: 'delete elements', table, set: definition, elements: remove });
+      if (add.length > 0) steps.add(step, { op: 'add elements', table, set: definition, elements: add });
+      steps.afterwards(step, () => {
         const there = set.there ?? new Map<string, Element>();
         for (const element of remove) there.delete(elementKey(element));
         for (const element of add) there.set(elementKey(element), element);
         set.there = there;
       });
     }
-    return new Changes(Object.values(phases).flat(), () => {
-      for (const step of done) step();
+    const { transaction, done } = steps.first();
+    return new Changes(transaction, () => {
+      for (const run of done) run();
       this.#settle();
     });
   }

@@ -40,7 +40,8 @@ const MAX_ROUNDS = 50;
 const MAX_UNANSWERED = 3;
 
 /**
- * Brings the desired ruleset into the kernel, and back into it after others changed it. One call of `apply` is one transaction.
+ * Brings the desired ruleset into the kernel, and back into it after others changed it. One call of `apply` is
+ * one transaction that packets notice; what is new is built before it, and what is gone cleared after it.
  *
  * A transaction that the kernel refuses is based on a wrong idea of what there is, or has something in it that this
  * kernel does not take: the table is read again, then the parts at fault are closed, and the rest goes in.
@@ -94,14 +95,16 @@ export class RulesetDriver {
     const { desired } = this.#ruleset;
     let read = this.#doubt;
     let unanswered = 0;
+    let sent = false;
     // What is wanted, first: a chain that is there and not wanted is another's.
     this.#ruleset.prepare();
     if (this.#doubt) this.#adopt();
-    for (let round = 0; ; round++) {
+    for (let refused = 0; ; ) {
       this.#ruleset.prepare();
       const changes = desired.changes();
       if (changes.transaction.length === 0) {
-        this.counters.unchanged++;
+        changes.done();
+        if (!sent) this.counters.unchanged++;
         break;
       }
       try {
@@ -110,7 +113,7 @@ export class RulesetDriver {
         this.#present = true;
         this.counters.transactions++;
         this.counters.operations += changes.transaction.length;
-        break;
+        sent = true;
       } catch (error) {
         // Answers were lost: it may be in force, or not.
         if (error instanceof NetlinkError && ++unanswered < MAX_UNANSWERED) {
@@ -125,7 +128,7 @@ export class RulesetDriver {
           read = true;
           continue;
         }
-        if (round >= MAX_ROUNDS || !this.#close(error, changes.transaction)) throw this.#failed(error);
+        if (++refused > MAX_ROUNDS || !this.#close(error, changes.transaction)) throw this.#failed(error);
       }
     }
     this.#problems.delete('');

@@ -4,6 +4,7 @@ import { type ChainContents, DesiredTable } from '#felix/dataplane/desired.ts';
 import { Nftables } from '#kernel/nftables/connection.ts';
 import { meta } from '#kernel/nftables/field.ts';
 import { type Element, goTo, RETURN, type SetDefinition } from '#kernel/nftables/model.ts';
+import type { Transaction } from '#kernel/nftables/operation.ts';
 import { RuleBuilder } from '#kernel/nftables/rule-builder.ts';
 import { NetworkNamespace } from '#kernel/sys/namespace.ts';
 import { createNetns, type Netns } from '#test/helpers/netns.ts';
@@ -107,6 +108,24 @@ class Wishes {
   }
 }
 
+/** What packets meet, what is not in their way yet, and what is not any more: each in a transaction of its own. */
+function expectOneStep(transaction: Transaction): void {
+  if (transaction.some(({ op }) => op === 'add table')) return;
+  const steps = new Set(
+    transaction.map((operation) => {
+      if (operation.op === 'add set') return 'build';
+      if (operation.op === 'add chain' && !operation.chain.base) return 'build';
+      if (operation.op === 'delete set' || operation.op === 'delete chain') return 'clear';
+      return operation.op === 'delete elements' ? 'switch' : 'any';
+    }),
+  );
+  steps.delete('any');
+  expect([...steps].length).toBeLessThanOrEqual(1);
+  if (steps.has('clear')) expect(transaction.some(({ op }) => /^add/.test(op))).toBe(false);
+  // Nothing that is there already may lead to what is made.
+  if (steps.has('build')) expect(transaction.some(({ op }) => /^(flush|delete)/.test(op))).toBe(false);
+}
+
 const rule = (chain: string) => new RuleBuilder('inet', chain);
 const SOURCE = {
   name: 'ip saddr',
@@ -130,11 +149,16 @@ describe('a desired table', () => {
     netns.remove();
   });
 
-  const send = ({ desired }: Wishes): number => {
-    const changes = desired.changes();
-    if (changes.transaction.length > 0) nftables.commit(changes.transaction);
-    changes.done();
-    return changes.transaction.length;
+  const send = ({ desired }: Pick<Wishes, 'desired'>): number => {
+    let count = 0;
+    for (;;) {
+      const changes = desired.changes();
+      expectOneStep(changes.transaction);
+      if (changes.transaction.length > 0) nftables.commit(changes.transaction);
+      changes.done();
+      if (changes.transaction.length === 0) return count;
+      count += changes.transaction.length;
+    }
   };
 
   test('comes into the kernel by differences alone, from whatever is there', () => {
@@ -177,9 +201,7 @@ describe('a desired table', () => {
       (_, i): Element => ({ key: (0x0b000000 + i).toString(16).padStart(8, '0'), value: RETURN }),
     );
     for (const element of elements) desired.put(PEERS, element);
-    const first = desired.changes();
-    nftables.commit(first.transaction);
-    first.done();
+    send({ desired });
     const added: Element = { key: '0c000000', value: RETURN };
     desired.put(PEERS, added);
     desired.remove(PEERS.name, elements[7]!);

@@ -182,7 +182,7 @@ test('nothing that is forbidden passes, and nothing that is allowed is lost', as
     {
       what: 'the count',
     },
-  )) as { allowed: boolean; sent: number; arrived: number }[];
+  )) as { allowed: boolean; sent: number; arrived: number; lost: number[] }[];
   for (const { allowed, sent, arrived } of counts) {
     expect(sent).toBeGreaterThan(200);
     expect({ allowed, arrived }).toEqual({ allowed, arrived: allowed ? sent : 0 });

@@ -31,6 +31,8 @@ const probes = pairs.map(
 
 let number = 0;
 const sent: number[] = [];
+/** When each was sent, ms since 1970. */
+const times: number[] = [];
 const arrived = new Map<number, true>();
 const bytes = new Uint8Array(2048);
 
@@ -52,6 +54,7 @@ const sending = setInterval(() => {
   for (const [i, probe] of probes.entries()) {
     number++;
     sent.push(i);
+    times.push(performance.timeOrigin + performance.now());
     transmit(probe, number);
   }
   collect();
@@ -62,11 +65,12 @@ process.stdin.once('end', () => {
   clearInterval(sending);
   setTimeout(() => {
     collect();
-    const counts = pairs.map(({ allowed }) => ({ allowed, sent: 0, arrived: 0, last: 0 }));
+    const counts = pairs.map(({ allowed }) => ({ allowed, sent: 0, arrived: 0, lost: [] as number[] }));
     for (const [i, pair] of sent.entries()) {
       const count = counts[pair]!;
       count.sent++;
       if (arrived.has(i + 1)) count.arrived++;
+      else if (count.allowed) count.lost.push(times[i]!);
     }
     process.stdout.write(`${JSON.stringify(counts)}\n`);
     process.exit();

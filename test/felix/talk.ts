@@ -128,6 +128,16 @@ export async function tcpPair(client: Slot, server: Slot, family: number, port: 
           const sending = () => packets().sent;
           const first = sending();
           await waitFor(() => sending() > first, { what: 'segments that are sent again' });
+          // What came before the end may not have been read yet: each turn of the loop reads some of it.
+          let last = received;
+          await waitFor(
+            () => {
+              const isRead = received === last;
+              last = received;
+              return isRead;
+            },
+            { what: 'all that came to be read' },
+          );
           const before = received;
           const second = sending();
           await waitFor(() => sending() > second, { what: 'more segments that are sent again' });
