@@ -25,8 +25,8 @@ const FIRST = 1 << 16;
 
 const client = labelledPod('client', 'node-5', CLIENT, { peer: 'peer-0' });
 const twin = labelledPod('twin', 'node-6', '10.200.0.1', { peer: 'peer-0' });
-const allow = policyFor(0, PORT);
-const closed = { ...policyFor(1, PORT), name: 'closed', ingress: [] };
+const allow = policyFor(0, [PORT]);
+const closed = { ...policyFor(1, [PORT]), name: 'closed', ingress: [] };
 const resources: Resource[] = [
   ...Array.from({ length: NAMESPACES }, (_, i) => namespace(i)),
   ...Array.from({ length: PODS }, (_, i) => pod(FIRST + i, NODES)),

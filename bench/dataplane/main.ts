@@ -11,8 +11,9 @@ import os from 'node:os';
 import { Report, type Section } from '../kernel/frame.ts';
 import { changes } from './changes.ts';
 import { packets } from './packets.ts';
+import { throughput } from './throughput.ts';
 
-const SECTIONS: readonly Section[] = [packets, changes];
+const SECTIONS: readonly Section[] = [packets, throughput, changes];
 
 const wanted = process.argv.slice(2);
 const unknown = wanted.filter((name) => !SECTIONS.some((section) => section.name === name));

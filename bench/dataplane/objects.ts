@@ -21,8 +21,12 @@ export function labelledPod(name: string, nodeName: string, address: string, lab
   };
 }
 
-/** Pods of label `peer=peer-I` may reach the server at a port. */
-export function policyFor(i: number, port: number, protocol: 'TCP' | 'UDP' = 'UDP'): NetworkPolicy {
+/** Pods of label `peer=peer-I` may reach the server at some ports. */
+export function policyFor(
+  i: number,
+  ports: readonly number[],
+  protocol: 'TCP' | 'UDP' = 'UDP',
+): NetworkPolicy {
   return {
     kind: 'NetworkPolicy',
     namespace: 'shop',
@@ -40,7 +44,7 @@ export function policyFor(i: number, port: number, protocol: 'TCP' | 'UDP' = 'UD
             namespaceSelector: undefined,
           },
         ],
-        ports: [{ protocol, port, endPort: undefined }],
+        ports: ports.map((port) => ({ protocol, port, endPort: undefined })),
       },
     ],
     egress: [],

@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { runs } from '#test/helpers/runs.ts';
 import { anyPlacedCluster, placed } from './cluster.ts';
 import type { ProbeProtocol } from './prober.ts';
 import { World } from './world.ts';
@@ -41,7 +42,7 @@ test('packets of generated clusters meet what the evaluator says', async () => {
       denied += outcome.denied;
       expect(outcome.found).toEqual([]);
     }),
-    { numRuns: Number(process.env.CLUSTERS ?? 150), interruptAfterTimeLimit: 100_000 },
+    { numRuns: runs(200), interruptAfterTimeLimit: 100_000 },
   );
   expect(Math.min(allowed, denied)).toBeGreaterThan(1000);
 }, 120_000);

@@ -5,6 +5,8 @@ import type { Resource } from '#datastore/resource.ts';
 import { NftablesDataplane } from '#felix/dataplane/dataplane.ts';
 import type { RulesetKernel } from '#felix/dataplane/driver.ts';
 import { DEFAULT_SETTINGS } from '#felix/dataplane/settings.ts';
+import { Conntrack } from '#kernel/conntrack/conntrack.ts';
+import type { NewFlow } from '#kernel/conntrack/flow.ts';
 import { NetlinkError } from '#kernel/netlink/error.ts';
 import type { Nftables } from '#kernel/nftables/connection.ts';
 import { TransactionError } from '#kernel/nftables/error.ts';
@@ -185,4 +187,28 @@ describe('what the kernel refuses', () => {
     expect(dataplane.problems).toEqual([]);
     expect(listed()).toContain('"mgy-web" . tcp . 80');
   });
+});
+
+test('connections from before the table have no room for a label: those that are forbidden are deleted', async () => {
+  using conntrack = Conntrack.open(namespace);
+  const flow = (source: string, port: number): NewFlow => ({
+    family: 4,
+    original: { source, destination: '10.0.0.1', protocol: 6, sourcePort: 1000, destinationPort: port },
+    timeout: 100,
+    state: 'ESTABLISHED',
+  });
+  conntrack.create(flow('10.0.0.3', 80));
+  conntrack.create(flow('10.0.0.3', 22));
+  conntrack.create(flow('192.0.2.1', 80));
+  // Of nobody here.
+  conntrack.create({
+    ...flow('192.0.2.1', 80),
+    original: { ...flow('192.0.2.1', 80).original, destination: '192.0.2.2' },
+  });
+  await begin();
+  const left = conntrack
+    .list()
+    .map(({ original }) => `${original.source} ${original.destination} ${original.destinationPort}`);
+  expect(left.sort()).toEqual(['10.0.0.3 10.0.0.1 80', '192.0.2.1 192.0.2.2 80']);
+  expect(dataplane.flows.counters).toEqual({ ended: 2, revived: 0 });
 });
