@@ -83,6 +83,7 @@ describe('a running lab', { timeout: 90_000 }, () => {
     await waitFor(() => !namespacesOf(lab.name).some((name) => name.endsWith('visitor')), {
       what: 'the namespace is gone',
     });
+    expect(await lab.run('exec', 'n2', '--', 'margay', 'ipam', 'check')).not.toBe('');
   });
 
   test('refuses manifests as a whole, with the place of what is wrong', async () => {
