@@ -247,6 +247,7 @@ function nextHopFor(
 ): NextHop {
   if (nextHop === 'self') return context.self ?? attributes.nextHop;
   const bytes = nextHop === 'peer' ? context.peer : nextHop;
-  if (bytes === undefined) return attributes.nextHop;
+  // One filter may serve both families: routes of the other one keep what they have.
+  if (bytes?.length !== attributes.nextHop.bytes.length) return attributes.nextHop;
   return { family: bytes.length === 4 ? 4 : 6, bytes, linkLocal: undefined };
 }

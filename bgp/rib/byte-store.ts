@@ -54,7 +54,7 @@ export class ByteStore {
   /** All ids in use are below this one; 0 is never used. */
   limit = 1;
   readonly #rows = new Rows(2);
-  readonly #index = new HashIndex();
+  protected readonly index = new HashIndex();
   readonly #seed: number;
   readonly #chunks: Uint8Array[] = [];
   /** Where the unused rest of the last chunk begins. */
@@ -186,8 +186,8 @@ export class ByteStore {
   }
 
   #find(hash: number, key: ByteKey): number {
-    let id = this.#index.first(hash);
-    while (id !== 0 && !this.#same(id, key)) id = this.#index.after(hash, id);
+    let id = this.index.first(hash);
+    while (id !== 0 && !this.#same(id, key)) id = this.index.after(hash, id);
     return id;
   }
 
@@ -222,7 +222,7 @@ export class ByteStore {
     rows[row + LENGTH] = length;
     rows[row + HASH] = hash;
     rows[row + REFS] = 0;
-    this.#index.insert(hash, id);
+    this.index.insert(hash, id);
     this.bytesInUse += sizeOfClass(sizeClass);
     this.size++;
     return id;
@@ -247,7 +247,7 @@ export class ByteStore {
       if (id === -1) id = discarded.next(0);
       this.#cursors[sizeClass] = id + 1;
       discarded.delete(id);
-      this.#index.remove(this.#rows.chunk(id)[this.#rows.at(id) + HASH]!, id);
+      this.index.remove(this.#rows.chunk(id)[this.#rows.at(id) + HASH]!, id);
       return id;
     }
     const size = sizeOfClass(sizeClass);

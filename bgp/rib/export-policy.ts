@@ -323,8 +323,9 @@ export class ExportPolicy implements Derived {
     const { codec, localAs, clusterId, defaultLocalPref, self, peer, gracefulShutdown } = this.rules;
     const changes = this.filter.changes(outcome);
     const filtered = changes ? this.filter.apply(outcome, attributes, { localAs, self, peer }) : attributes;
+    // A filter makes a new one wherever what it says can be done.
     const nextHop =
-      changes && this.filter.sets(outcome, 'nextHop')
+      filtered.nextHop !== attributes.nextHop
         ? filtered.nextHop
         : this.#nextHop(filtered.nextHop, source.source);
     if (nextHop === undefined) return undefined;

@@ -21,6 +21,7 @@ it('the node and the router of the examples would come to a session', () => {
   const tor = example('tor.yaml').peers.find(({ key }) => key === '10.0.0.0/24')!;
   expect(node.password).toBe(tor.password);
   expect(node.reach).toEqual(tor.reach);
+  expect(node.families.map(({ family }) => family)).toEqual(tor.families.map(({ family }) => family));
   expect(node.remoteAs).toEqual([{ first: tor.localAs, last: tor.localAs }]);
   expect(tor.remoteAs).toContainEqual({ first: node.localAs, last: node.localAs });
 });

@@ -16,6 +16,24 @@ function keyOf(tag: number, nextHop: Uint8Array, block: Uint8Array): ByteKey {
 }
 
 describe('byte store', () => {
+  it('has nothing of discarded strings in its index once others have taken their places', () => {
+    class Open extends ByteStore {
+      get entries(): number {
+        return this.index.size;
+      }
+    }
+    const store = new Open(7);
+    const none = new Uint8Array(0);
+    for (let round = 0; round < 4; round++) {
+      const ids = Array.from({ length: 100 }, (_, i) =>
+        store.intern(keyOf(0, none, Uint8Array.of(round, i, 0))),
+      );
+      for (const id of ids) store.discard(id);
+    }
+    expect([store.size, store.limit, store.entries, store.bytesInUse]).toEqual([0, 101, 100, 0]);
+    expect(store.find(keyOf(0, none, Uint8Array.of(0, 5, 0)))).toBe(0);
+  });
+
   it('keeps each string once, for as long as there are references', () => {
     const strings = fc.record({
       tag: fc.constantFrom(0, 1, 255, 256, 65535),

@@ -325,6 +325,27 @@ describe('next hop', () => {
     expect(address(relay(EXTERNAL, to, via)!.nextHop)).toBe('10.0.0.77');
   });
 
+  it('that a filter sets is for routes of its family: the others have the one that they have without it', () => {
+    const six = '2001:db8::/32';
+    const global = Uint8Array.of(0x20, 1, 0xd, 0xb8, ...new Array<number>(11).fill(0), 7);
+    const filter = (nextHop: 'peer' | Uint8Array) => [
+      {
+        name: 'x',
+        statements: [{ action: 'accept' as const, set: { nextHop } }],
+        otherwise: 'reject' as const,
+      },
+    ];
+    const route = { nextHop: { family: 6 as const, bytes: global } };
+    for (const set of [ipv4('9.9.9.9'), 'peer'] as const) {
+      const to = { ...OTHER_EXTERNAL, family: { export: filter(set) } };
+      expect(address(relay(EXTERNAL, to, route, six)!.nextHop)).toBe(SELF6.join('.'));
+    }
+    const from = { ...EXTERNAL, family: { import: filter(ipv4('9.9.9.9')) } };
+    expect(address(relay(from, INTERNAL, route, six)!.nextHop)).toBe(global.join('.'));
+    const to = { ...OTHER_EXTERNAL, family: { export: filter(global) } };
+    expect(address(relay(EXTERNAL, to, via)!.nextHop)).toBe(SELF);
+  });
+
   it('that is an IPv6 address goes out with IPv4 prefixes only to those who take it (RFC 8950)', () => {
     const six: NextHop = {
       family: 6,
