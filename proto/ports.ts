@@ -81,9 +81,11 @@ export function intersectionOf(a: PortSet, b: PortSet): PortSet {
 export function isSubset(inner: PortSet, outer: PortSet): boolean {
   if (inner.other && !outer.other) return false;
   return PROTOCOLS.every((protocol) =>
-    inner.lanes[protocol].every(({ first, last }) =>
-      outer.lanes[protocol].some((range) => range.first <= first && last <= range.last),
-    ),
+    inner.lanes[protocol].every(({ first, last }) => {
+      const ranges = outer.lanes[protocol];
+      const range = ranges[indexAt(ranges, first)];
+      return range !== undefined && range.first <= first && last <= range.last;
+    }),
   );
 }
 
@@ -135,12 +137,12 @@ export function mergeRanges(ranges: readonly PortRange[]): readonly PortRange[] 
   return merged;
 }
 
-/** What is left of a range. */
+/** What is left of a range without the holes, which are sorted and apart. */
 function pieces(range: PortRange, holes: readonly PortRange[]): PortRange[] {
   const left: PortRange[] = [];
   let { first } = range;
-  for (const hole of holes) {
-    if (hole.last < first || hole.first > range.last) continue;
+  for (let i = indexAt(holes, first); i < holes.length && holes[i]!.first <= range.last; i++) {
+    const hole = holes[i]!;
     if (first < hole.first) left.push({ first, last: hole.first - 1 });
     first = hole.last + 1;
   }
@@ -157,7 +159,20 @@ const OTHER_PROTOCOLS: readonly PortRange[] = [
 ];
 
 function lanesInclude(ranges: readonly PortRange[], port: number): boolean {
-  return ranges.some(({ first, last }) => first <= port && port <= last);
+  const range = ranges[indexAt(ranges, port)];
+  return range !== undefined && range.first <= port;
+}
+
+/** The first of sorted ranges that does not end before the port; their number if all do. */
+function indexAt(ranges: readonly PortRange[], port: number): number {
+  let low = 0;
+  let high = ranges.length;
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (ranges[middle]!.last < port) low = middle + 1;
+    else high = middle;
+  }
+  return low;
 }
 
 function describePorts(lanes: PortSet['lanes'], other: boolean): string {

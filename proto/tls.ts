@@ -87,13 +87,17 @@ export function sameTls(a: TlsMaterial, b: TlsMaterial): boolean {
   return (['ca', 'certificate', 'key'] as const).every((field) => a[field].equals(b[field]));
 }
 
+const HANDSHAKE_MS = 10_000;
+
 /**
  * For a server that only those may use who have a certificate of its authorities. New connections meet what was last
  * given to `replace`; those that are there go on.
  */
 export class MutualTls extends ServerCredentials {
-  constructor(material: TlsMaterial) {
-    super({ requestCert: true, rejectUnauthorized: true }, contextOf(material));
+  /** @param handshake ms from the connection to the client's certificate */
+  constructor(material: TlsMaterial, handshake = HANDSHAKE_MS) {
+    // Anybody may begin a handshake: who does not go on with it holds a socket for so long and no longer.
+    super({ requestCert: true, rejectUnauthorized: true, handshakeTimeout: handshake }, contextOf(material));
   }
 
   replace(material: TlsMaterial): void {

@@ -4,7 +4,16 @@
  */
 
 import type { Protocol } from '#datastore/schema.ts';
-import { mergeRanges, type PortRange, type PortSet, PROTOCOLS, portSet } from '#proto/ports.ts';
+import {
+  ALL_PORTS,
+  includes,
+  mergeRanges,
+  type PortRange,
+  type PortSet,
+  PROTOCOLS,
+  portSet,
+  unionOf,
+} from '#proto/ports.ts';
 
 /** What a rule does with the traffic that it is about. `pass` leaves it to the next tier. */
 export type Action = 'accept' | 'deny' | 'pass';
@@ -25,6 +34,9 @@ export interface DecisionRule {
 
 /** What is accepted if all these rules apply; the rest is dropped. What no tier decides is accepted. */
 export function acceptedPorts(tiers: readonly DecisionTier[]): PortSet {
+  const [tier, ...below] = tiers;
+  if (tier === undefined) return ALL_PORTS;
+  if (onlyAccepts(tier)) return unionOf(acceptedOf(tier, tier.rules, () => acceptedPorts(below)));
   return decide(tiers, (steps) => {
     for (const { rules, unmatched } of steps) {
       const action = rules[0]?.action ?? unmatched;
@@ -36,6 +48,12 @@ export function acceptedPorts(tiers: readonly DecisionTier[]): PortSet {
 
 /** What is accepted whichever of the conditional rules apply. It may miss something, but what it has is sure. */
 export function surelyAcceptedPorts(tiers: readonly DecisionTier[]): PortSet {
+  const [tier, ...below] = tiers;
+  if (tier === undefined) return ALL_PORTS;
+  if (onlyAccepts(tier)) {
+    const sure = tier.rules.filter(({ conditional }) => !conditional);
+    return unionOf(acceptedOf(tier, sure, () => surelyAcceptedPorts(below)));
+  }
   return decide(tiers, (steps) => {
     for (const { rules, unmatched } of steps) {
       let passed = false;
@@ -52,6 +70,16 @@ export function surelyAcceptedPorts(tiers: readonly DecisionTier[]): PortSet {
   });
 }
 
+/** Whether the order of a tier's rules is of no meaning, as in that of NetworkPolicy, which may have very many. */
+function onlyAccepts({ rules }: DecisionTier): boolean {
+  return rules.every(({ action }) => action === 'accept');
+}
+
+function acceptedOf(tier: DecisionTier, rules: readonly DecisionRule[], below: () => PortSet): PortSet[] {
+  const accepted = rules.map(({ ports }) => ports);
+  return tier.unmatched === 'pass' ? [...accepted, below()] : accepted;
+}
+
 /** Asks for each piece of traffic that all rules treat alike, with the rules that are about it. */
 function decide(
   tiers: readonly DecisionTier[],
@@ -63,9 +91,7 @@ function decide(
     );
   const lane = (protocol: Protocol): readonly PortRange[] => {
     const pieces = cut(tiers.flatMap(({ rules }) => rules.flatMap(({ ports }) => ports.lanes[protocol])));
-    const isAbout = (ports: PortSet, port: number) =>
-      ports.lanes[protocol].some(({ first, last }) => first <= port && port <= last);
-    return mergeRanges(pieces.filter(({ first }) => about((ports) => isAbout(ports, first))));
+    return mergeRanges(pieces.filter(({ first }) => about((ports) => includes(ports, protocol, first))));
   };
   const [TCP, UDP, SCTP] = PROTOCOLS.map(lane) as [
     readonly PortRange[],

@@ -41,6 +41,8 @@ export class GroupRules implements EndpointRules {
   /** The same for rules that are the same. */
   readonly text: string;
   readonly #tiers: readonly ResolvedTier[];
+  /** Rules of each tier by their atoms, so that a class costs what it fulfils and not what there is. */
+  readonly #byAtom: readonly ReadonlyMap<Atom | undefined, readonly PlacedRule[]>[];
   /** What is accepted from a peer that fulfils no atom. */
   readonly #base: PortSet;
   readonly #entries = new Map<string, PortVerdicts>();
@@ -54,6 +56,12 @@ export class GroupRules implements EndpointRules {
       unmatched,
       rules: rules.filter(({ atom, ports }) => atom === undefined || !isSubset(ports, this.anyPeer)),
     }));
+    this.#byAtom = this.#tiers.map(({ rules }) =>
+      Map.groupBy(
+        rules.map((rule, place): PlacedRule => ({ rule, place })),
+        ({ rule }) => rule.atom,
+      ),
+    );
     const rules = this.#tiers.flatMap(({ rules }) => rules);
     this.atoms = new Set(rules.flatMap(({ atom }) => (atom === undefined ? [] : [atom])));
     this.#base = acceptedPorts(this.#applying([]));
@@ -76,19 +84,30 @@ export class GroupRules implements EndpointRules {
 
   /** The rules that apply to a peer with these facets. */
   #applying(facets: readonly Facet[]): DecisionTier[] {
-    return this.#tiers.map(({ rules, unmatched }) => ({
-      unmatched,
-      rules: rules.flatMap((rule) => {
-        if (rule.atom === undefined) return [rule];
-        const fulfilled = facets.filter(({ atom }) => atom === rule.atom);
-        if (fulfilled.length === 0) return [];
-        const { port } = rule.atom;
-        if (port === undefined) return [rule];
+    const byAtom = Map.groupBy(facets, ({ atom }) => atom);
+    return this.#tiers.map(({ unmatched }, i) => {
+      const placed = [...(this.#byAtom[i]!.get(undefined) ?? [])];
+      for (const [atom, fulfilled] of byAtom) {
+        const rules = this.#byAtom[i]!.get(atom) ?? [];
+        const { port } = atom;
+        if (port === undefined) {
+          placed.push(...rules);
+          continue;
+        }
         const ranges = fulfilled.map(({ port }) => ({ first: port, last: port }));
-        return [{ ...rule, ports: portsOf(port.protocol, ranges) }];
-      }),
-    }));
+        const ports = portsOf(port.protocol, ranges);
+        for (const { rule, place } of rules) placed.push({ rule: { ...rule, ports }, place });
+      }
+      placed.sort((a, b) => a.place - b.place);
+      return { unmatched, rules: placed.map(({ rule }) => rule) };
+    });
   }
+}
+
+/** A rule and its place in the order of its tier. */
+interface PlacedRule {
+  readonly rule: ResolvedRule;
+  readonly place: number;
 }
 
 interface ResolvedRule {
@@ -105,11 +124,12 @@ interface ResolvedTier extends DecisionTier {
 
 /** Resolves names of ports: those of ingress by the group's own ports. Rules that are about nothing are left out. */
 function resolve(group: PodGroup, tier: Tier, rules: readonly AtomRule[]): ResolvedTier {
+  const numbers = Map.groupBy(group.ports, ({ name, protocol }) => `${protocol}/${name}`);
   const resolved = rules.map(({ action, atom, ports, names }): ResolvedRule => {
     const named = names.flatMap(({ name, protocol }) =>
-      group.ports
-        .filter((port) => port.name === name && port.protocol === protocol)
-        .map(({ port }) => portsOf(protocol, [{ first: port, last: port }])),
+      (numbers.get(`${protocol}/${name}`) ?? []).map(({ port }) =>
+        portsOf(protocol, [{ first: port, last: port }]),
+      ),
     );
     const all = atom?.port === undefined ? unionOf([ports, ...named]) : portsOf(atom.port.protocol);
     return { action, atom, ports: all, conditional: atom !== undefined };

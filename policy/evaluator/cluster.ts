@@ -2,7 +2,7 @@
  * All that the evaluator knows: the objects of a cluster, and who has which address.
  */
 
-import { type AddressKey, parseAddress } from '#datastore/address.ts';
+import { type AddressKey, formatAddress, parseAddress } from '#datastore/address.ts';
 import { NAMESPACE_NAME_LABEL, type Namespace } from '#datastore/kinds/namespace.ts';
 import type { NetworkPolicy } from '#datastore/kinds/network-policy.ts';
 import type { Node } from '#datastore/kinds/node.ts';
@@ -11,24 +11,40 @@ import type { Resource } from '#datastore/resource.ts';
 import type { Labels } from '#datastore/schema.ts';
 import type { Party } from './traffic.ts';
 
-/** A cluster at one moment. */
+/**
+ * A cluster at one moment. What is answered does not depend on the order of objects. An engine needs a new one after each
+ * change, so nothing is made for all pods before it is asked for.
+ */
 export class Cluster {
-  /** Sorted by namespace and name, as are the others: what is answered does not depend on the order of objects. */
-  readonly pods: readonly Pod[];
+  /** Sorted by namespace and name. */
   readonly policies: readonly NetworkPolicy[];
   readonly nodes: readonly Node[];
+  readonly #pods: readonly Pod[];
   readonly #namespaces: ReadonlyMap<string, Namespace>;
-  readonly #owners: ReadonlyMap<AddressKey, Party>;
+  readonly #parties = new Map<AddressKey, Party>();
+  #sortedPods: readonly Pod[] | undefined;
 
   constructor(resources: Iterable<Resource>) {
-    const all = [...resources].sort((a, b) => order(a.namespace, b.namespace) || order(a.name, b.name));
-    this.pods = all.filter((resource) => resource.kind === 'Pod');
-    this.policies = all.filter((resource) => resource.kind === 'NetworkPolicy');
-    this.nodes = all.filter((resource) => resource.kind === 'Node');
-    this.#namespaces = new Map(
-      all.filter((resource) => resource.kind === 'Namespace').map((namespace) => [namespace.name, namespace]),
-    );
-    this.#owners = owners(this.pods, this.nodes);
+    const pods: Pod[] = [];
+    const policies: NetworkPolicy[] = [];
+    const nodes: Node[] = [];
+    const namespaces = new Map<string, Namespace>();
+    for (const resource of resources) {
+      if (resource.kind === 'Pod') pods.push(resource);
+      else if (resource.kind === 'NetworkPolicy') policies.push(resource);
+      else if (resource.kind === 'Node') nodes.push(resource);
+      else if (resource.kind === 'Namespace') namespaces.set(resource.name, resource);
+    }
+    this.policies = policies.sort(byName);
+    this.nodes = nodes.sort(byName);
+    this.#pods = pods;
+    this.#namespaces = namespaces;
+  }
+
+  /** Sorted by namespace and name. */
+  get pods(): readonly Pod[] {
+    this.#sortedPods ??= [...this.#pods].sort(byName);
+    return this.#sortedPods;
   }
 
   /** Labels of a namespace. One that is not known (yet) has the label that every namespace has. */
@@ -36,13 +52,30 @@ export class Cluster {
     return this.#namespaces.get(name)?.labels ?? { [NAMESPACE_NAME_LABEL]: name };
   }
 
-  /** Who is at an address. */
+  /** Who is at an address. Of several that claim it, pods come before nodes and the first by name before the others. */
   partyAt(address: AddressKey): Party {
-    return this.#owners.get(address) ?? { kind: 'outside', address };
+    let party = this.#parties.get(address);
+    if (party === undefined) {
+      party = this.#find(address);
+      this.#parties.set(address, party);
+    }
+    return party;
   }
 
   pod(namespace: string, name: string): Pod | undefined {
-    return this.pods.find((pod) => pod.namespace === namespace && pod.name === name);
+    return this.#pods.find((pod) => pod.name === name && pod.namespace === namespace);
+  }
+
+  #find(address: AddressKey): Party {
+    const text = formatAddress(address);
+    const claimants = this.#pods.filter((pod) => !pod.finished && pod.addresses.includes(text)).sort(byName);
+    const pod = claimants.find(hasOwnNetwork);
+    if (pod !== undefined) return { kind: 'pod', pod, address };
+    const node = this.nodes.find(({ addresses }) =>
+      addresses.some((other) => parseAddress(other.address) === address),
+    );
+    const name = node?.name ?? claimants[0]?.nodeName;
+    return name === undefined ? { kind: 'outside', address } : { kind: 'node', node: name, address };
   }
 }
 
@@ -54,24 +87,8 @@ export function hasOwnNetwork(pod: Pod): boolean {
   return !pod.hostNetwork && !pod.finished;
 }
 
-/** Of several that claim an address, pods come before nodes and the first by name before the others. */
-function owners(pods: readonly Pod[], nodes: readonly Node[]): Map<AddressKey, Party> {
-  const owners = new Map<AddressKey, Party>();
-  const claim = (text: string, party: (address: AddressKey) => Party) => {
-    const address = parseAddress(text);
-    if (address !== undefined && !owners.has(address)) owners.set(address, party(address));
-  };
-  for (const pod of pods.filter(hasOwnNetwork)) {
-    for (const text of pod.addresses) claim(text, (address) => ({ kind: 'pod', pod, address }));
-  }
-  for (const { name, addresses } of nodes) {
-    for (const { address: text } of addresses)
-      claim(text, (address) => ({ kind: 'node', node: name, address }));
-  }
-  for (const { nodeName, addresses } of pods.filter((pod) => pod.hostNetwork && !pod.finished)) {
-    for (const text of addresses) claim(text, (address) => ({ kind: 'node', node: nodeName, address }));
-  }
-  return owners;
+function byName(a: Resource, b: Resource): number {
+  return order(a.namespace, b.namespace) || order(a.name, b.name);
 }
 
 function order(a: string, b: string): number {

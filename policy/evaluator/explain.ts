@@ -160,7 +160,10 @@ function namedPorts(
     .filter((port) => port.protocol === protocol && port.name === name)
     .map(({ port }) => port);
   if (numbers.length > 0) return [...new Set(numbers)].map((port) => ({ protocol, port }));
-  throw new QuestionError('UNKNOWN_PORT', `${protocol}/${name}`, `a port of ${describeParty(destination)}`);
+  const named = ports.filter((port) => port.name !== '').map((port) => `${port.protocol}/${port.name}`);
+  const names = named.length === 0 ? 'which names none' : `such as ${someOf(named).join(', ')}`;
+  const expected = `a port of ${describeParty(destination)}, ${names}, a number, or other for what has no ports`;
+  throw new QuestionError('UNKNOWN_PORT', `${protocol}/${name}`, expected);
 }
 
 function describeDirection(

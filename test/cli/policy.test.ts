@@ -130,7 +130,10 @@ describe('explain', () => {
     ],
     [['shop/web', 'shop/db-0', '1'], 'found pod shop/web, expected a pod that there is, such as shop/web-0'],
     [['node/n9', 'shop/db-0', '1'], 'found node n9, expected a node that has an address'],
-    [['shop/web-0', 'shop/db-0', 'TCP/http'], 'found TCP/http, expected a port of shop/db-0 (10.244.1.3)'],
+    [
+      ['shop/web-0', 'shop/db-0', 'TCP/http'],
+      'found TCP/http, expected a port of shop/db-0 (10.244.1.3), such as TCP/postgres, a number, or other for what has no ports',
+    ],
     [['shop/web-0', 'shop/db-0', 'ICMP/8'], 'found "ICMP/8", expected such as TCP/80, UDP/dns, 80, other'],
   ])('a mistake in the question is a line, and status 2: %j', async (args, line) => {
     expect(await explain(...args)).toEqual({ exit: 2, out: '', error: `error: ${line}\n` });

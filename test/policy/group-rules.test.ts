@@ -90,3 +90,35 @@ test('any peer, class and what is left come to what the tiers say, for every pee
     { numRuns: runs(3_000) },
   );
 });
+
+test('very many blocks that exclude one another are of no more cost than they have to say', () => {
+  const COUNT = 500;
+  const atoms = Array.from(
+    { length: COUNT },
+    (_, i) => new Atom(`${i}`, { pods: undefined, ranges: undefined, port: undefined }),
+  );
+  let asked = 0;
+  const rules = atoms.map(
+    (atom, i): AtomRule => ({
+      action: 'accept',
+      atom,
+      names: [],
+      ports: new Proxy(portsOf('TCP', [{ first: 2 * i, last: 2 * i }]), {
+        get: (target, key) => {
+          asked++;
+          return Reflect.get(target, key);
+        },
+      }),
+    }),
+  );
+  const tier = { name: '', order: 0, unmatched: 'deny' as const };
+  const resolved = new GroupRules(group, [{ tier, rules }]);
+  asked = 0;
+  for (const left of atoms) {
+    const entry = resolved.entry(atoms.filter((atom) => atom !== left).map((atom) => atom.facet()));
+    expect(includes(entry.accept, 'TCP', 2 * atoms.indexOf(left))).toBe(false);
+    expect(entry.accept.lanes.TCP).toHaveLength(COUNT - 1);
+  }
+  // Each rule for each class a few times, and not once more for each port.
+  expect(asked).toBeLessThan(10 * COUNT * COUNT);
+});

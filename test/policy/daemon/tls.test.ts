@@ -1,11 +1,15 @@
-import { copyFileSync, writeFileSync } from 'node:fs';
+import { once } from 'node:events';
+import { copyFileSync, rmSync, writeFileSync } from 'node:fs';
+import { connect as connectTcp } from 'node:net';
 import { join } from 'node:path';
 import { type ConnectionOptions, connect as connectTls } from 'node:tls';
 import { credentials } from '@grpc/grpc-js';
 import { describe, expect, test } from 'vitest';
 import { connect } from '#proto/client.ts';
 import { policyService } from '#proto/policy.ts';
-import { clientTls, readTls, type TlsFiles, type TlsMaterial } from '#proto/tls.ts';
+import { RpcServer } from '#proto/server.ts';
+import { clientTls, MutualTls, readTls, type TlsFiles, type TlsMaterial } from '#proto/tls.ts';
+import { newTempFolder } from '#test/helpers/owner.ts';
 import { waitFor } from '#test/helpers/wait.ts';
 import { Authority } from './certificates.ts';
 import { EngineProcess, expectedPrograms } from './engine-process.ts';
@@ -231,4 +235,19 @@ describe('over mutual TLS', () => {
       engine.log = '';
     }
   });
+});
+
+test('a connection without a handshake is ended', async () => {
+  const folder = newTempFolder();
+  const authority = new Authority(folder, 'ca');
+  const server = new RpcServer({ onFault: (_, error) => expect.unreachable(String(error)) });
+  try {
+    const credentials = new MutualTls(readTls(authority.issue(SERVER)), 50);
+    const port = await server.listenTcp('127.0.0.1:0', credentials);
+    const socket = connectTcp(port, '127.0.0.1').on('error', () => {});
+    await once(socket, 'close');
+  } finally {
+    await server.stop();
+    rmSync(folder, { recursive: true });
+  }
 });
