@@ -156,6 +156,8 @@ export class RulesetDriver {
     for (const event of events) {
       if (event.object === 'rule') desired.doubtChain(event.chain);
       else if (event.object === 'elements') sets.add(event.set);
+      // A set without a name goes with its rule.
+      else if (event.object === 'set' && /^__(set|map)\d+$/.test(event.name)) continue;
       else this.#doubt = true;
     }
     if (!this.#doubt) for (const set of sets) this.#reread(set);

@@ -74,9 +74,12 @@ export class NodeRuleset implements ProgramSink {
     egress: newDirection(),
   };
   readonly #closed = new Map<string, Part>();
-  /** What common chains were made of, so that they are made anew only when a set came or went. */
-  #shape = '';
-  #common: ReadonlySet<string> = new Set();
+  /** What the common chains were made of, so that they are made anew only when a set came or went; and their names. */
+  #common: {
+    readonly state: string;
+    readonly answers: ReadonlyMap<string, boolean>;
+    readonly chains: ReadonlySet<string>;
+  } = { state: '', answers: new Map(), chains: new Set() };
 
   constructor(settings: DataplaneSettings = DEFAULT_SETTINGS, table: Table = MARGAY_TABLE) {
     this.#settings = settings;
@@ -203,27 +206,27 @@ export class NodeRuleset implements ProgramSink {
       for (const id of state.touched) this.#renewClass(direction, id, has);
       state.touched.clear();
     }
-    const asked = new Set<string>();
+    const closed = DIRECTIONS.filter((direction) => this.#isClosed({ kind: 'peers', direction }));
+    const isNatClosed = this.#isClosed({ kind: 'nat' });
+    const state = `${closed.join(' ')} ${isNatClosed}`;
+    const { answers } = this.#common;
+    if (state === this.#common.state && [...answers].every(([name, there]) => has(name) === there)) return;
+    const asked = new Map<string, boolean>();
     const remember = (name: string): boolean => {
-      const there = desired.has(name);
-      if (there) asked.add(name);
+      const there = has(name);
+      asked.set(name, there);
       return there;
     };
-    const isNatClosed = this.#isClosed({ kind: 'nat' });
     const chains = commonChains(this.#settings, remember).filter(
       ({ chain }) => !isNatClosed || !isNatChain(chain.name),
     );
-    const closed = DIRECTIONS.filter((direction) => this.#isClosed({ kind: 'peers', direction }));
-    const shape = [...asked, ...closed, isNatClosed].join(' ');
-    if (shape === this.#shape) return;
-    this.#shape = shape;
     const wanted = new Set(chains.map(({ chain }) => chain.name));
-    for (const name of this.#common) if (!wanted.has(name)) desired.removeChain(name);
+    for (const name of this.#common.chains) if (!wanted.has(name)) desired.removeChain(name);
     for (const contents of chains) {
       const direction = closed.find((name) => name === contents.chain.name);
       desired.setChain(direction ? closedDirectionChain(direction, has) : contents);
     }
-    this.#common = wanted;
+    this.#common = { state, answers: asked, chains: wanted };
   }
 
   #renewClass(direction: Direction, id: ClassId, has: (name: string) => boolean): void {
