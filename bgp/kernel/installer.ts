@@ -2,6 +2,7 @@ import { NetlinkError } from '#kernel/netlink/error.ts';
 import type { Message, NetlinkSocket } from '#kernel/netlink/socket.ts';
 import { RTM_DELROUTE } from '#kernel/rtnetlink/constants.ts';
 import type { NextHopSets } from '#kernel/rtnetlink/next-hop-sets.ts';
+import type { Route } from '#kernel/rtnetlink/route.ts';
 import { RouteBatch, type RouteFailure } from '#kernel/rtnetlink/route-batch.ts';
 import { difference, readRoutes } from '#kernel/rtnetlink/route-difference.ts';
 import { RouteReader } from '#kernel/rtnetlink/route-reader.ts';
@@ -41,7 +42,8 @@ export interface InstallerOptions {
  *
  * Routes that an earlier run left behind stay until `converged`: a restart drops no route that is still right.
  *
- * Only routes with our protocol, table and metric are touched. A route of somebody else that takes the place of one (same
+ * Only routes with our protocol, table and metric are touched (and, by whoever asks for `strays`, those with our protocol and another
+ * metric, which would hide ours for good if it is lower). A route of somebody else that takes the place of one (same
  * prefix, table and metric) is left alone and reported; ours goes in once it is gone.
  */
 export class RouteInstaller {
@@ -118,6 +120,17 @@ export class RouteInstaller {
   converged(): number {
     this.#converged = true;
     return this.repair().deleted;
+  }
+
+  /** Routes of our protocol in our table with another metric: of an earlier run with other settings. @throws NetlinkError */
+  strays(): Route[] {
+    const strays: Route[] = [];
+    readRoutes(this.#options.socket, this.#installed, (route) => {
+      if (route.metric !== this.#options.metric && route.tos === undefined && route.from === undefined) {
+        strays.push(route);
+      }
+    });
+    return strays;
   }
 
   /**

@@ -1,4 +1,5 @@
 import type { NextHopTracker, Resolution } from '#bgp/rib/next-hops.ts';
+import { NetlinkError } from '#kernel/netlink/error.ts';
 import type { Message } from '#kernel/netlink/socket.ts';
 import {
   AF_INET,
@@ -12,7 +13,7 @@ import {
 import type { Link } from '#kernel/rtnetlink/link.ts';
 import { type Change, RtnetlinkMonitor } from '#kernel/rtnetlink/monitor.ts';
 import { NextHopSets } from '#kernel/rtnetlink/next-hop-sets.ts';
-import type { NextHop } from '#kernel/rtnetlink/route.ts';
+import type { NextHop, Route } from '#kernel/rtnetlink/route.ts';
 import type { RouteFailure } from '#kernel/rtnetlink/route-batch.ts';
 import { readRoute } from '#kernel/rtnetlink/route-message.ts';
 import { isNoTable } from '#kernel/rtnetlink/routes.ts';
@@ -174,7 +175,10 @@ export class KernelRoutes {
   converged(): number {
     let gone = 0;
     this.#attempt(() => {
-      for (const installer of this.#installers.values()) gone += installer.converged();
+      for (const installer of this.#installers.values()) {
+        gone += installer.converged();
+        for (const stray of installer.strays()) gone += this.#drop(stray);
+      }
     });
     return gone;
   }
@@ -194,6 +198,17 @@ export class KernelRoutes {
     clearTimeout(this.#retry);
     await this.#monitor?.closed();
     this.#rt.close();
+  }
+
+  /** Takes one route out of the kernel. Returns how many that were. */
+  #drop({ destination, table, metric, protocol }: Route): 0 | 1 {
+    try {
+      this.#rt.routes.delete({ destination, table, metric, protocol });
+      return 1;
+    } catch (error) {
+      if (error instanceof NetlinkError && error.code === 'ESRCH') return 0;
+      throw error;
+    }
   }
 
   /** The number of the next-hop set for a target, 0 when there is nothing to install. */

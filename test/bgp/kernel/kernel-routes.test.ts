@@ -70,13 +70,16 @@ describe('routes of the speaker in the kernel', () => {
     tor[Symbol.dispose]();
   });
 
-  function start(setResolution: (id: number, resolution: Resolution) => void = () => {}): KernelRoutes {
+  function start(
+    setResolution: (id: number, resolution: Resolution) => void = () => {},
+    metric = 32,
+  ): KernelRoutes {
     const kernel = new KernelRoutes({
       namespace: inside,
       families: [4, 6],
       table: 254,
       protocol: PROTOCOL,
-      metric: 32,
+      metric,
       seed: 1,
       onEvent: (event) => events.push(event),
     });
@@ -231,6 +234,30 @@ describe('routes of the speaker in the kernel', () => {
     ]);
     expect(second.converged()).toBe(1);
     expect(shown()).toEqual(['10.1.0.0/24 192.0.2.2%up0', '10.2.0.0/24 192.0.2.18%up1']);
+  });
+
+  test('what an earlier run left with another metric goes too, and nothing of others', async () => {
+    const resolutions = new Map<number, Resolution>();
+    const set = (id: number, resolution: Resolution) => resolutions.set(id, resolution);
+    const first = start(set, 20);
+    const wishes = new Wishes();
+    wishes.want('10.1.0.0/24', [way(first, '192.0.2.2', resolutions)]);
+    wishes.want('10.2.0.0/24', 'blackhole');
+    first.process(4, wishes, 100);
+    const [one, two] = ['2001:db8::2', '2001:db8:1::2'].map((each) => way(first, each, resolutions));
+    wishes.want('fd00:1::/64', [one!, two!]);
+    first.process(6, wishes, 100);
+    await first.close();
+    expect(shown()).toHaveLength(3);
+    node.exec('ip', ['route', 'add', '10.1.0.0/24', 'via', '192.0.2.2', 'proto', 'static', 'metric', '25']);
+
+    const second = start(set);
+    wishes.want('10.1.0.0/24', [way(second, '192.0.2.18', resolutions)]);
+    second.process(4, wishes, 100);
+    expect(shown()).toHaveLength(4);
+    expect(second.converged()).toBe(3);
+    expect(shown()).toEqual(['10.1.0.0/24 192.0.2.18%up1']);
+    expect(node.ip('route', 'show', 'proto', 'static')).toMatchObject([{ dst: '10.1.0.0/24', metric: 25 }]);
   });
 
   test('a next hop behind a link that goes down is unreachable, and reachable when it is up again', async () => {
