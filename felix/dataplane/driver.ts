@@ -1,4 +1,4 @@
-import type { Log } from '#daemon/log.ts';
+import { type Log, LogLimit } from '#daemon/log.ts';
 import { NetlinkError } from '#kernel/netlink/error.ts';
 import type { Nftables } from '#kernel/nftables/connection.ts';
 import { TransactionError } from '#kernel/nftables/error.ts';
@@ -58,6 +58,7 @@ export class RulesetDriver {
   readonly #kernel: RulesetKernel;
   readonly #ruleset: NodeRuleset;
   readonly #log: Log;
+  readonly #limit = new LogLimit(() => performance.now());
   readonly #problems = new Map<string, Problem>();
   /** The generation that the table was read at. */
   #readAt = 0;
@@ -166,10 +167,13 @@ export class RulesetDriver {
     if (this.counters.transactions === before) return false;
     this.counters.repairs++;
     this.counters.repairedAt = Date.now();
-    this.#log.warn(
-      { process: process.name, pid: process.id, changes: events.length },
-      'somebody changed the table; it is as it should be again',
-    );
+    this.#limit.run(`repair ${process.id}`, (leftOut) => {
+      const by = { process: process.name, pid: process.id, changes: events.length };
+      this.#log.warn(
+        leftOut === 0 ? by : { ...by, leftOut },
+        'somebody changed the table; it is as it should be again',
+      );
+    });
     return true;
   }
 
