@@ -57,14 +57,28 @@ export class Claims {
     this.#files.delete(file);
   }
 
-  /** What has to be told so that the consumer knows what is in force now. Counts as told. */
-  takeChanges(): Change[] {
+  /** Whether the last `takeChanges` held something back. */
+  get holdsBack(): boolean {
+    return this.#touched.size > 0;
+  }
+
+  /**
+   * What has to be told so that the consumer knows what is in force now. Counts as told.
+   *
+   * @param keep whether objects that are gone stay until the next time, as they may turn up elsewhere
+   */
+  takeChanges({ keep = false } = {}): Change[] {
     const changes: Change[] = [];
+    const kept: ResourceKey[] = [];
     for (const key of this.#touched) {
       const told = this.#told.get(key);
       const now = this.#winner(key);
       if (now === undefined) {
         if (told === undefined) continue;
+        if (keep) {
+          kept.push(key);
+          continue;
+        }
         changes.push({ type: 'delete', key });
         this.#told.delete(key);
       } else if (!isDeepStrictEqual(now, told)) {
@@ -73,6 +87,7 @@ export class Claims {
       }
     }
     this.#touched.clear();
+    for (const key of kept) this.#touched.add(key);
     return changes;
   }
 

@@ -39,6 +39,8 @@ export class Scanner {
   readonly #root: string;
   readonly #options: ScannerOptions;
   readonly #files = new Map<string, FileState>();
+  /** Of the directory that the files are from. */
+  #identity: string | undefined;
 
   constructor(root: string, options: ScannerOptions) {
     this.#root = root;
@@ -47,7 +49,7 @@ export class Scanner {
 
   /**
    * Looks once. While the directory itself is missing or can not be read, no file counts as changed: a mount that went
-   * away is no reason to forget policies.
+   * away is no reason to forget policies. Nor is another directory in its place that has none at all.
    */
   async scan(): Promise<Scan> {
     let identity: string;
@@ -65,6 +67,16 @@ export class Scanner {
         problems: [unreadableNow(this.#root, error)],
       };
     }
+    // What is left of a mount that went away is the empty directory below it.
+    if (names.length === 0 && this.#files.size > 0 && identity !== this.#identity) {
+      return {
+        files: new Map(),
+        unsettled: false,
+        identity: undefined,
+        problems: [replacedByNone(this.#root)],
+      };
+    }
+    this.#identity = identity;
     const files = new Map<string, string | undefined>();
     const problems: Problem[] = [];
     let unsettled = false;
@@ -140,7 +152,14 @@ type Outcome =
   | { readonly state: 'failed'; readonly problem: Problem };
 
 /** How many times `settle` a file may go on changing before it is read as it is. */
-const PATIENCE = 20;
+export const PATIENCE = 20;
+
+function replacedByNone(file: string): Problem {
+  const place = { file, document: 0, line: 0, column: 0, object: '', path: '' };
+  const found = 'another directory in the place of the one before, and no manifest in it';
+  const expected = 'a manifest, if only an empty one; what was read before stays in force';
+  return { severity: 'error', ...place, found, expected };
+}
 
 function unreadableNow(file: string, error: unknown): Problem {
   const problem = unreadable(file, error);

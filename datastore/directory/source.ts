@@ -8,7 +8,7 @@ import type { Change, Source, Update } from '../source.ts';
 import { Bell } from './bell.ts';
 import { Claims } from './claims.ts';
 import { readFileContents } from './documents.ts';
-import { type Scan, Scanner } from './scanner.ts';
+import { PATIENCE, type Scan, Scanner } from './scanner.ts';
 import { DirectoryWatcher } from './watcher.ts';
 
 export interface DirectoryOptions {
@@ -38,7 +38,7 @@ export class DirectorySource implements Source {
     const scanner = new Scanner(this.#root, this.#options);
     const bell = new Bell(signal);
     const watcher = new DirectoryWatcher(this.#root, () => bell.ring());
-    const news = new News();
+    const news = new News(PATIENCE * settle);
     try {
       while (!signal.aborted) {
         bell.clear();
@@ -46,7 +46,7 @@ export class DirectorySource implements Source {
         news.add(scan, watcher.failure === undefined ? [] : [notWatched(this.#root, watcher.failure)]);
         // What happened before the watch began was not told, so there is one more look before anything is said.
         if (watcher.follow(scan.identity)) continue;
-        const update = news.take();
+        const update = news.take(this.#options.now());
         if (update !== undefined) yield update;
         const soon = scan.unsettled || scan.identity === undefined;
         await bell.wait(soon ? Math.min(settle, rescan) : rescan);
@@ -66,7 +66,16 @@ class News {
   #problems: readonly Problem[] = [];
   #reported = '[]';
   #complete = false;
+  #unsettled = false;
+  /** Since when objects are kept that are in no file that has been read; ms. */
+  #keptSince: number | undefined;
+  /** How long, at most; ms. */
+  readonly #patience: number;
   #snapshotTaken = false;
+
+  constructor(patience: number) {
+    this.#patience = patience;
+  }
 
   add(scan: Scan, problems: readonly Problem[]): void {
     for (const [file, text] of scan.files) {
@@ -74,23 +83,32 @@ class News {
       else this.#claims.set(file, readFileContents(file, text));
     }
     this.#problems = [...problems, ...scan.problems, ...this.#claims.problems()];
+    this.#unsettled = scan.unsettled;
     // All that was there at the beginning belongs into the snapshot, so that it has no holes.
     this.#complete ||= scan.identity !== undefined && !scan.unsettled;
   }
 
-  /** What the consumer does not know yet, if there is anything. */
-  take(): Update | undefined {
+  /** What the consumer does not know yet, if there is anything. `time`: ms. */
+  take(time: number): Update | undefined {
     const problems = this.#problems;
     const report = JSON.stringify(problems);
     const differs = report !== this.#reported;
     this.#reported = report;
-    const changes = this.#complete ? this.#claims.takeChanges() : [];
+    const changes = this.#complete ? this.#takeChanges(time) : [];
     if (this.#complete && !this.#snapshotTaken) {
       this.#snapshotTaken = true;
       return { type: 'snapshot', resources: resourcesOf(changes), problems };
     }
     if (changes.length > 0) return { type: 'changes', changes, problems };
     return differs ? { type: 'trouble', problems } : undefined;
+  }
+
+  /** An object may be on its way to a file that is still being written: it is not gone before that one is read. */
+  #takeChanges(time: number): Change[] {
+    const since = this.#keptSince ?? time;
+    const changes = this.#claims.takeChanges({ keep: this.#unsettled && time - since < this.#patience });
+    this.#keptSince = this.#claims.holdsBack ? since : undefined;
+    return changes;
   }
 }
 

@@ -386,3 +386,28 @@ describe('reading once', () => {
     expect(await loadPath(join(root, 'none'))).toMatchObject({ problems: [{ found: 'nothing' }] });
   });
 });
+
+test('an object that goes to a file that is still being written is never gone', async () => {
+  const folder = newTempFolder();
+  const write = (name: string, text: string) => writeFileSync(join(folder, name), text);
+  write('a.yaml', `${document('x', '1')}---\n${document('y', '1')}`);
+  await using follower = new Follower(new DirectorySource(folder, { settle: 100, rescan: 60_000 }));
+  await follower.sees({ x: '1', y: '1' });
+  write('a.yaml', document('y', '2'));
+  for (let i = 0; follower.objects.get('y') !== '2'; i++) {
+    write('b.yaml', `${document('x', '2')}# ${i}\n`);
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+  await follower.sees({ x: '2', y: '2' });
+  const deletions = follower.updates.flatMap((update) =>
+    update.type === 'changes' ? update.changes.filter(({ type }) => type === 'delete') : [],
+  );
+  expect(deletions).toEqual([]);
+  // One that goes nowhere is gone, however long another file is written to.
+  write('a.yaml', '');
+  for (let i = 0; follower.objects.has('y'); i++) {
+    write('b.yaml', `${document('x', '2')}# ${i}\n`);
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+  await follower.sees({ x: '2' });
+});

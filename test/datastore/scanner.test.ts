@@ -213,3 +213,28 @@ describe('looking at a directory', () => {
     expect((await scanner.scan()).problems).toMatchObject([{ found: 'what can not be read (ENOTDIR)' }]);
   });
 });
+
+test('an empty directory in the place of the one before does not count, until something is in it', async () => {
+  write('a.yaml', 'A');
+  time += 10_000;
+  expect(await look()).toEqual({ 'a.yaml': 'A' });
+  renameSync(root, `${root}.before`);
+  mkdirSync(root);
+  for (let i = 0; i < 3; i++) {
+    time += 10_000;
+    const scan = await scanner.scan();
+    expect(scan).toMatchObject({ files: new Map(), unsettled: false, identity: undefined });
+    expect(scan.problems.map(({ found }) => found)).toEqual([
+      'another directory in the place of the one before, and no manifest in it',
+    ]);
+  }
+  write('b.yaml', 'B');
+  await look();
+  time += 10_000;
+  expect(await look()).toEqual({ 'a.yaml': undefined, 'b.yaml': 'B' });
+  // Whoever takes the last one away means it.
+  rmSync(join(root, 'b.yaml'));
+  await look();
+  time += 10_000;
+  expect(await look()).toEqual({ 'b.yaml': undefined });
+});
