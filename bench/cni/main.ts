@@ -10,7 +10,7 @@ import { join } from 'node:path';
 import { createNetns } from '#test/helpers/netns.ts';
 import { newTempFolder } from '#test/helpers/owner.ts';
 import { measureTraffic } from './traffic.ts';
-import { Caller, type Container, Daemons, makeContainers, median, objects, PLUGIN } from './world.ts';
+import { bundle, Caller, type Container, Daemons, makeContainers, median, objects, PLUGIN } from './world.ts';
 
 const PODS = 250;
 const AT_ONCE = 30;
@@ -130,5 +130,6 @@ async function pods(): Promise<void> {
 }
 
 hurry();
+await bundle();
 if (only !== 'traffic') await pods();
 if (only !== 'pods') await measureTraffic();
