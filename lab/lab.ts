@@ -79,6 +79,20 @@ export class Lab {
     );
   }
 
+  /** Kills a daemon of a node (SIGKILL). It is started again. */
+  kill(node: string, name: DaemonName): void {
+    const found = this.#daemons.find((each) => each.node === node && each.name === name);
+    const pid = found?.daemon.status.pid;
+    if (pid !== undefined) process.kill(pid, 'SIGKILL');
+  }
+
+  /** How often a daemon of a node was started again. */
+  restarts(node: string, name: DaemonName): number {
+    return (
+      this.#daemons.find((each) => each.node === node && each.name === name)?.daemon.status.restarts ?? 0
+    );
+  }
+
   /** Takes everything away. Twice is no error. */
   async stop(): Promise<void> {
     if (this.#stopping) return;

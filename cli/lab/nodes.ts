@@ -8,6 +8,7 @@ import { nodeFiles } from '#lab/node-config.ts';
 import type { NodePlace } from '#lab/topology.ts';
 import { bgpService } from '#proto/bgp.ts';
 import { connect } from '#proto/client.ts';
+import { felixService } from '#proto/felix.ts';
 import { margay } from '#proto/generated/bgp.js';
 
 export type Neighbor = margay.bgp.v1.INeighbor;
@@ -21,6 +22,19 @@ export async function neighborsOf(labFolder: string, node: string): Promise<read
     return [];
   } finally {
     speaker.close();
+  }
+}
+
+/** Whether a node's agent is connected to the policy engine, and the kernel has what it was told. */
+export async function isInSync(labFolder: string, node: string): Promise<boolean> {
+  const agent = connect(felixService, `unix:${nodeFiles(labFolder, node).socket('felix')}`);
+  try {
+    const { policy, dataplane } = await agent.getStatus({}, { timeoutMs: 2000 });
+    return policy?.connected === true && dataplane?.inSync === true;
+  } catch {
+    return false;
+  } finally {
+    agent.close();
   }
 }
 

@@ -13,8 +13,9 @@ import { setUplink } from '#lab/world.ts';
 import { paint, printTable, type Terminal } from '../output.ts';
 import { type End, endsOf, OUTSIDE, pairsOf, readObjects } from './cluster.ts';
 import { printMatrix } from './matrix.ts';
-import { isEstablished, kernelRoutes, neighborsOf } from './nodes.ts';
+import { isEstablished, isInSync, kernelRoutes, neighborsOf } from './nodes.ts';
 import { Script } from './script.ts';
+import { during } from './steady.ts';
 import { explainPair, type Pair, verdictsOf } from './why.ts';
 
 export interface TourOptions {
@@ -25,6 +26,8 @@ export interface TourOptions {
 
 /** How long a connection that gets no answer is waited for, in ms. */
 const PATIENCE = 1000;
+/** What is killed to see that packets do not notice. */
+const KILLED = ['felix', 'policy'] as const;
 
 /** Runs the tour. What was expected and did not happen is in the script that is returned. */
 export async function runTour(lab: Lab, options: TourOptions): Promise<Script> {
@@ -36,6 +39,7 @@ export async function runTour(lab: Lab, options: TourOptions): Promise<Script> {
   await tour.kernelRoutes();
   await tour.openNetwork();
   await tour.policies();
+  await tour.killed();
   await tour.linkDown();
   return script;
 }
@@ -207,6 +211,41 @@ class Tour {
     ].map(([from, to]) => ({ from: from!.name, to: to!.name, port: to!.targets[0]!.port }));
   }
 
+  async killed(): Promise<void> {
+    const { folder } = this.#lab;
+    const [api, database, frontend] = ['api', 'database', 'frontend'].map(
+      (tier) => this.#ends.find(({ group }) => group.endsWith(`/${tier}`))!,
+    );
+    const node = database!.node;
+    this.#script.chapter(`margay felix and margay policy of ${node} are killed (SIGKILL), with traffic`);
+    const before = KILLED.map((name) => this.#lab.restarts(node, name));
+    for (const name of KILLED) this.#lab.kill(node, name);
+    const back = this.#script.expect(`felix and policy of ${node} are back and in sync`, async () => {
+      if (KILLED.some((name, i) => this.#lab.restarts(node, name) === before[i]))
+        return 'not started again yet';
+      return (await isInSync(folder, node)) || 'not in sync yet';
+    });
+    const target = database!.targets[0]!;
+    const [open, closed] = await Promise.all([
+      during([api!.source, target], PATIENCE * 5, back),
+      during([frontend!.source, target], PATIENCE, back),
+    ]);
+    await back;
+    this.#script.happened('both run again and are in sync; meanwhile, a new connection every 20 ms:');
+    this.#script.line(
+      `  ${api!.name} → ${database!.name}, allowed:     ${open.reached} of ${open.tried} answered`,
+    );
+    this.#script.line(
+      `  ${frontend!.name} → ${database!.name}, forbidden: ${closed.tried - closed.cutOff} of ${closed.tried} got through`,
+    );
+    await this.#script.expect(
+      'no allowed connection was lost and no forbidden one got through',
+      () =>
+        (open.reached === open.tried && closed.cutOff === closed.tried) ||
+        `${open.tried - open.reached} lost, ${closed.tried - closed.cutOff} got through`,
+    );
+  }
+
   async linkDown(): Promise<void> {
     const { topology, tor } = this.#lab;
     if (topology.nodes.length < 2) return;
@@ -230,8 +269,10 @@ class Tour {
     this.#script.restart();
     this.#script.happened(`the cable is back`);
     await this.#script.expect(
-      `the kernel of ${other.name} has the routes to ${node.name} again`,
-      () => routesTo(other, node) === node.podCidrs.length || 'not all of them',
+      `the kernels of ${other.name} and ${node.name} have the routes to each other again`,
+      () =>
+        (routesTo(other, node) === node.podCidrs.length && routesTo(node, other) === other.podCidrs.length) ||
+        'not all of them',
     );
     this.#script.happened(`${other.name}    ${node.podCidrs.join(', ')} is back in the kernel`);
     await this.#expectReach('everybody reaches whom they reached before', isIntended);

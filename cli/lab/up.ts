@@ -131,7 +131,7 @@ function tellWhatNext({ out }: Context, lab: string): void {
     [`${margay} apply -f POLICY.yaml`, 'your own NetworkPolicies'],
     [`${margay} exec n1 -- margay status`, 'a command on a node, on tor or in a pod'],
     [`${margay} link down n2`, 'pull a cable; link up n2 plugs it in'],
-    [`${margay} kill n1 bgp`, 'kill a daemon, and see that nobody notices'],
+    [`${margay} kill n1 felix`, 'kill a daemon, and see that nobody notices'],
     [`${margay} status`, 'machines, daemons, pods'],
   ];
   const wide = Math.max(...lines.map(([command]) => command.length));
