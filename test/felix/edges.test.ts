@@ -117,6 +117,32 @@ describe('with the settings that there are unless told', () => {
     expect(await arrivals([...between(late, a), ...between(a, late)], true)).toEqual([]);
   });
 
+  test('an isolated pod reaches itself by way of a service, others do not reach it so, and a served service is reached', async () => {
+    const [a, b, , far] = slots as readonly [Slot, Slot, Slot, Slot];
+    const [node] = nodes;
+    node.netns.exec('nft', ['-f', '-'], {
+      input: `table ip service {
+        chain prerouting {
+          type nat hook prerouting priority dstnat;
+          ip daddr 10.96.0.1 dnat to 10.0.0.1
+          ip daddr 10.96.0.2 dnat to 10.0.0.4
+        }
+        chain postrouting { type nat hook postrouting priority srcnat; ip saddr . ip daddr { 10.0.0.1 . 10.0.0.1 } masquerade; }
+      }\n`,
+    });
+    await world.become([...objects, { ...isolate('a'), policyTypes: ['Ingress', 'Egress'] }], placed);
+    using own = await listener(a.netns, a.addresses[0], 6001);
+    expect(await own.seenFrom(a.netns, '10.96.0.1', 6001)).toBe(node.addresses[0]);
+    const service = (to: Slot, address: string) => ({ prober: to.prober, addresses: [address, address] });
+    const tcp = (from: Slot, to: Slot, address: string) =>
+      between(from, service(to, address)).filter(
+        ({ source, protocol }) => protocol === 'TCP' && !source.includes(':'),
+      );
+    expect(await arrivals([...tcp(b, a, '10.96.0.1'), ...tcp(a, far, '10.96.0.2')], false)).toEqual([]);
+    expect(await arrivals(tcp(b, far, '10.96.0.2'), true)).toEqual([]);
+    node.netns.exec('nft', ['delete', 'table', 'ip', 'service']);
+  });
+
   test('neighbours are found out: an isolated pod with an empty table reaches its node', async () => {
     const [a] = slots as readonly [Slot];
     await world.become([...objects, { ...isolate('a'), policyTypes: ['Ingress', 'Egress'] }], placed);

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { parseAddress } from '#datastore/address.ts';
+import type { NetworkPolicy } from '#datastore/kinds/network-policy.ts';
 import type { Resource } from '#datastore/resource.ts';
 import { endpointOf, type Slot } from './fabric.ts';
 import { allow, isolate, pod } from './objects.ts';
@@ -56,6 +57,31 @@ test('a connection ends when the labels of the other end change, on the node tha
   await world.become([...pods({ app: 'other' }), allow('server', 'client', 5000)], placed());
   await pair.expectSilence('client');
   await pair.expectSilence('server');
+});
+
+test('a connection by way of a service ends on the node that translates it', async () => {
+  const [node] = world.fabric.nodes;
+  const egress = (rules: NetworkPolicy['egress']): NetworkPolicy => ({
+    ...isolate('client', 'egress'),
+    policyTypes: ['Egress'],
+    egress: rules,
+  });
+  const { ingress: rules } = allow('client', 'server', 5000);
+  node.netns.exec('nft', ['-f', '-'], {
+    input:
+      'table ip service { chain prerouting { type nat hook prerouting priority dstnat; ip daddr 10.96.0.1 dnat to 10.0.0.4; }\n}\n',
+  });
+  await world.become([...pods(), egress(rules)], placed());
+  using pair = await tcpPair(slots[0]!, slots[3]!, 0, 5000, '10.96.0.1');
+  await pair.exchange('before');
+  const { ended } = world.dataplanes[0]!.flows.counters;
+  await world.become([...pods(), egress([])], placed());
+  expect(world.dataplanes[0]!.flows.counters.ended).toBe(ended + 1);
+  // (The client's own fence would be forbidden as well.)
+  await pair.expectSilence('server');
+  await world.become([...pods(), egress(rules)], placed());
+  await pair.exchange('after');
+  node.netns.exec('nft', ['delete', 'table', 'ip', 'service']);
 });
 
 test('a connection that other policies allow too is not ended', async () => {
