@@ -59,7 +59,8 @@ describe('SIGTERM ends it', () => {
     feeder.send(table(200_000));
     await waitFor(async () => (await margay.neighbor(SECOND)).queuedBytes! > 100_000, {
       what: 'bytes that wait for the neighbour',
-      timeout: 20_000,
+      timeout: 35_000,
+      details: () => margay.log.slice(-3000),
     });
     expect(deaf.ended).toBe(false);
     using table1 = stalledReader(margay, 'rib', '-o', 'json');
