@@ -171,6 +171,8 @@ export function frrConfiguration(description: PeerDescription): string[] {
     'frr defaults traditional',
     `router bgp ${description.asn}`,
     `bgp router-id ${description.routerId}`,
+    // What it shows as the last reset is overwritten when zebra tells late that the neighbour can be reached; the log is not.
+    'bgp log-neighbor-changes',
     'no bgp default ipv4-unicast',
     'no bgp ebgp-requires-policy',
     'no bgp network import-check',
