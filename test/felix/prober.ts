@@ -127,7 +127,7 @@ export async function probe(
     transmit(one, lastNumber);
     if (i % 64 === 63) collect();
   });
-  const deadline = Date.now() + (options.patience ?? 1000);
+  const deadline = Date.now() + (options.patience ?? 5000);
   let quiet = 0;
   while (quiet < 3 && (missing === 0 || Date.now() < deadline)) {
     quiet = collect() || missing > 0 ? 0 : quiet + 1;
