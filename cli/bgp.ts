@@ -166,15 +166,17 @@ Examples:
   command(
     'route <address>',
     'The longest match for an address or a prefix, with why each path won or lost.',
-    'route 10.1.2.3',
-  ).action((address: string, { output }: { output: Format }) =>
-    withSpeaker(async (speaker) => {
-      const { route } = await speaker.lookupRoute({ address });
-      if (!route) throw new CliError(`${address}: no route`);
-      if (output !== 'table') printData(out, output, plain(v1.Route, route));
-      else for (const line of routeLines(route, out, context.now())) out.write(`${line}\n`);
-    }),
-  );
+    'route 10.1.2.3 --watch',
+  )
+    .addOption(watchOption())
+    .action((address: string, { output }: { output: Format }) =>
+      withSpeaker(async (speaker) => {
+        const { route } = await speaker.lookupRoute({ address });
+        if (!route) throw new CliError(`${address}: no route`);
+        if (output !== 'table') printData(out, output, plain(v1.Route, route));
+        else for (const line of routeLines(route, out, context.now())) out.write(`${line}\n`);
+      }),
+    );
 
   command(
     'advertise <prefix...>',

@@ -4,6 +4,7 @@ import { margay } from '#proto/generated/ipam.js';
 import { ipamService } from '#proto/ipam.ts';
 import { type Column, type Format, paint, printData, printTable } from './output.ts';
 import { CliError, type Context, outputOption } from './program.ts';
+import { watchOption } from './watch.ts';
 
 /** Where the agent listens unless told otherwise. */
 const DEFAULT_FELIX_SOCKET = '/run/margay/felix.sock';
@@ -34,6 +35,7 @@ Examples:
     .command('show')
     .description('The pod CIDRs of the node, and who has which address.')
     .addOption(outputOption())
+    .addOption(watchOption())
     .addHelpText('after', '\nExample:\n  margay ipam show -o json')
     .action(({ output }: { output: Format }) =>
       withAgent(ipam, async (agent) => {

@@ -1,4 +1,4 @@
-import { styleText } from 'node:util';
+import { stripVTControlCharacters, styleText } from 'node:util';
 import { stringify } from 'yaml';
 
 /** How a command prints its answer. */
@@ -218,8 +218,32 @@ export function bytes(count: number): string {
   return `${unit === 0 || value >= 100 ? Math.round(value) : value.toFixed(1)} ${units[unit]}`;
 }
 
+/**
+ * Breaks a line of text between words so that each part fits; a word that is too long by itself has a line of its own.
+ *
+ * @param columns characters a line, undefined for as many as there are
+ * @param hang blanks in front of the second line and all others
+ */
+export function wrap(text: string, columns: number | undefined, hang: number): string[] {
+  if (columns === undefined || width(text) <= columns) return [text];
+  const lines: string[] = [];
+  // The blanks in front of the first word are its indent.
+  let line = /^ */.exec(text)![0];
+  let isEmpty = true;
+  for (const word of text.trimStart().split(' ')) {
+    if (!isEmpty && width(line) + 1 + width(word) > columns) {
+      lines.push(line.trimEnd());
+      line = ' '.repeat(hang);
+      isEmpty = true;
+    }
+    line += isEmpty ? word : ` ${word}`;
+    isEmpty = false;
+  }
+  return [...lines, line];
+}
+
 function width(text: string): number {
-  return [...text].length;
+  return [...stripVTControlCharacters(text)].length;
 }
 
 /** Takes from the columns that may shrink, the widest first, until the line fits or nothing is left to take. */

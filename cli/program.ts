@@ -80,8 +80,7 @@ Exit status: 0 done, 1 refused or failed, 2 wrong command line, 3 the daemon doe
 Examples:
   margay lab up      a whole routed cluster on this machine, in a minute
   margay status      this node at a glance`,
-    )
-    .showHelpAfterError('(add --help for what there is)');
+    );
   program.addCommand(statusCommand(context));
   program.addCommand(bgpCommand(context));
   program.addCommand(policyCommand(context));
@@ -131,6 +130,7 @@ export function textMatching(form: RegExp, expected: string): (text: string) => 
 /** commander's defaults for every command below: no process.exit, our streams. */
 function prepare(command: Command, context: Context): void {
   command.exitOverride();
+  command.showHelpAfterError('(add --help for what there is)');
   command.configureOutput({
     writeOut: (text) => context.out.write(text),
     writeErr: (text) => context.error.write(text),
@@ -155,7 +155,7 @@ function report(error: unknown, context: Context): number {
   }
   if (error instanceof RpcError) {
     if (error.code === 'UNAVAILABLE' || error.code === 'DEADLINE_EXCEEDED') {
-      say(`the daemon does not answer: ${error.message}`);
+      say(`the daemon does not answer: ${error.message}${remedyOf(error.message)}`);
       return EXIT.unreachable;
     }
     say(error.message);
@@ -173,6 +173,12 @@ function report(error: unknown, context: Context): number {
     return EXIT.failed;
   }
   throw error;
+}
+
+/** What to do about a socket that can not be reached. */
+function remedyOf(message: string): string {
+  if (/ENOENT|ECONNREFUSED/.test(message)) return '; start it, or say with --socket where it listens';
+  return message.includes('EACCES') ? '; run it as root' : '';
 }
 
 /** Codes of errors whose message says all. */

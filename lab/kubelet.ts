@@ -103,9 +103,10 @@ export class Kubelet {
     try {
       if (old !== undefined) {
         old.listeners.close();
-        this.#running.delete(key);
         await this.#network.remove(old.sandbox);
         removeNetns(old.sandbox.netns);
+        // Not before: what could not be taken down is tried again.
+        this.#running.delete(key);
       } else if (pod !== undefined) {
         await this.#setUp(key, pod);
       }

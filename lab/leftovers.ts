@@ -148,7 +148,7 @@ for path in ${NETNS_FOLDER}/"$1"*; do
   done
   ip netns delete "$name"
 done
-rm -rf "$2"*
+rm -rf "$2"* "$2".[!.]*
 shift 2
 for path; do
   if [ -d "$path" ]; then rmdir "$path"; else rm -f "$path"; fi

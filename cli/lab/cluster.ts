@@ -67,15 +67,19 @@ function endOf(topology: Topology, pod: Pod): End {
   };
 }
 
-/** The tiers of the example in their order, then all others by name. */
+/** The tiers of the example in their order, and after them what else is in their namespaces; then all others by name. */
 function inOrder(a: Pod, b: Pod): number {
-  const rank = ({ namespace, labels }: Pod): number => {
-    const index = TIERS.findIndex((plan) => plan.namespace === namespace && plan.tier === labels.app);
+  const rank = (isIt: (plan: (typeof TIERS)[number]) => boolean): number => {
+    const index = TIERS.findIndex(isIt);
     return index < 0 ? TIERS.length : index;
   };
+  const rankOfNamespace = ({ namespace }: Pod): number => rank((plan) => plan.namespace === namespace);
+  const rankOfTier = ({ namespace, labels }: Pod): number =>
+    rank((plan) => plan.namespace === namespace && plan.tier === labels.app);
   return (
-    rank(a) - rank(b) ||
+    rankOfNamespace(a) - rankOfNamespace(b) ||
     a.namespace.localeCompare(b.namespace) ||
+    rankOfTier(a) - rankOfTier(b) ||
     a.name.localeCompare(b.name, 'en', { numeric: true })
   );
 }

@@ -58,7 +58,7 @@ export async function addPod(
     namespace,
     labels: Object.fromEntries(label.map(labelOf)),
     ...(node === undefined ? {} : { nodeName: node }),
-    ports: port.map((text) => ({ containerPort: Number(text) })),
+    ports: port.map((text) => ({ containerPort: portOf(text) })),
   });
   refusing(() => store.apply(stringify(manifest), 'the new pod'));
   const pod = await waitFor(
@@ -78,14 +78,28 @@ function labelOf(text: string): [string, string] {
   return [text.slice(0, at), text.slice(at + 1)];
 }
 
+function portOf(text: string): number {
+  const port = Number(text);
+  if (/^\d+$/.test(text) && port >= 1 && port <= 65_535) return port;
+  throw new CliError(`--port ${text}: expected a number from 1 to 65535`, EXIT.usage);
+}
+
 async function read(file: string): Promise<string> {
   if (file === '-') return readFileSync(0, 'utf8');
   try {
     return await readFile(file, 'utf8');
   } catch (error) {
-    throw new CliError(error instanceof Error ? error.message : String(error), EXIT.failed, { cause: error });
+    const { code, message } = error as NodeJS.ErrnoException;
+    const why = REASONS[code ?? ''] ?? message;
+    throw new CliError(`${file}: ${why}, expected a file of YAML or JSON`, EXIT.failed, { cause: error });
   }
 }
+
+const REASONS: Readonly<Record<string, string>> = {
+  ENOENT: 'no such file',
+  EISDIR: 'found a directory',
+  EACCES: 'may not be read',
+};
 
 function refusing<T>(work: () => T): T {
   try {

@@ -2,7 +2,7 @@
  * The course of a tour: chapters, what happened after how long, and expectations that are met or not.
  */
 
-import { paint, type Terminal } from '../output.ts';
+import { paint, type Terminal, wrap } from '../output.ts';
 
 /** One thing that was expected. */
 export interface Expectation {
@@ -66,17 +66,25 @@ export class Script {
   happened(text: string): void {
     this.#endProgress();
     const seconds = ((performance.now() - this.#start) / 1000).toFixed(2).padStart(6);
-    this.#out.write(`${paint(this.#out, 'dim', `${seconds} s`)}  ${text}\n`);
+    const head = `${seconds} s  `;
+    for (const line of wrap(`${head}${text}`, this.#out.columns, head.length)) {
+      const shown = line.startsWith(head) ? paint(this.#out, 'dim', head) + line.slice(head.length) : line;
+      this.#out.write(`${shown}\n`);
+    }
   }
 
   note(text: string): void {
     this.#endProgress();
-    this.#out.write(`  ${paint(this.#out, 'dim', text)}\n`);
+    for (const line of wrap(text, this.indented.columns, 0)) {
+      this.indented.write(`${paint(this.#out, 'dim', line)}\n`);
+    }
   }
 
   line(text: string): void {
     this.#endProgress();
-    this.indented.write(`${text}\n`);
+    // What does not fit goes on a little further in than it began.
+    const hang = /^ */.exec(text)![0].length + INDENT.length;
+    for (const line of wrap(text, this.indented.columns, hang)) this.indented.write(`${line}\n`);
   }
 
   /** How far something has come; on a terminal the line is written over. */

@@ -129,9 +129,9 @@ function tellWhatNext({ out }: Context, lab: string): void {
   const lines: readonly (readonly [string, string])[] = [
     [`${margay} reach --watch`, 'who reaches whom, live'],
     [`${margay} apply -f POLICY.yaml`, 'your own NetworkPolicies'],
-    [`${margay} exec n1 -- margay status`, 'a command on a node, on tor or in a pod'],
-    [`${margay} link down n2`, 'pull a cable; link up n2 plugs it in'],
-    [`${margay} kill n1 felix`, 'kill a daemon, and see that nobody notices'],
+    [`${margay} exec n1 -- margay status`, 'run it on a node, tor, in a pod'],
+    [`${margay} link down n2`, 'pull a cable; link up n2 ends that'],
+    [`${margay} kill n1 felix`, 'kill a daemon: nobody notices'],
     [`${margay} status`, 'machines, daemons, pods'],
   ];
   const wide = Math.max(...lines.map(([command]) => command.length));

@@ -3,6 +3,7 @@ import { RpcError } from '#proto/error.ts';
 import { margay } from '#proto/generated/policy.js';
 import { type Format, paint, printData, type Terminal } from '../output.ts';
 import { CliError, type Context, EXIT, outputOption } from '../program.ts';
+import { watchOption } from '../watch.ts';
 import { withEngine } from './engine.ts';
 import { filesOption, loadObjects } from './files.ts';
 
@@ -29,6 +30,7 @@ export function explainCommand(policy: Command, context: Context): void {
       ),
     )
     .addOption(outputOption())
+    .addOption(watchOption())
     .addHelpText(
       'after',
       `

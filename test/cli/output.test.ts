@@ -1,6 +1,7 @@
+import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { parse } from 'yaml';
-import { type Column, ListPrinter, printTable, TablePrinter, type Terminal } from '#cli/output.ts';
+import { type Column, ListPrinter, printTable, TablePrinter, type Terminal, wrap } from '#cli/output.ts';
 
 class Screen implements Terminal {
   text = '';
@@ -101,4 +102,33 @@ describe('a list', () => {
       expect(parse(screen.text)).toEqual([]);
     });
   }
+});
+
+describe('a line of text', () => {
+  test('that does not fit is broken between words, and goes on a little further in', () => {
+    expect(wrap('  ingress: closed by a policy', 16, 4)).toEqual([
+      '  ingress:',
+      '    closed by a',
+      '    policy',
+    ]);
+    expect(wrap('  ingress: closed by a policy', undefined, 4)).toEqual(['  ingress: closed by a policy']);
+  });
+
+  test('is as wide as it looks: colours take no room', () => {
+    const text = '\x1b[31m✗\x1b[39m from → to';
+    expect(wrap(text, 11, 2)).toEqual([text]);
+    expect(wrap(text, 10, 2)).toEqual(['\x1b[31m✗\x1b[39m from →', '  to']);
+  });
+
+  test('has all its words in their order, in lines that fit or have a single word', () => {
+    const words = fc.array(fc.stringMatching(/^[a-z✓]{1,12}$/), { minLength: 1, maxLength: 20 });
+    fc.assert(
+      fc.property(words, fc.integer({ min: 1, max: 40 }), fc.nat(6), (list, columns, hang) => {
+        const lines = wrap(list.join(' '), columns, hang);
+        expect(lines.flatMap((line) => line.trimStart().split(' '))).toEqual(list);
+        for (const line of lines)
+          expect([...line].length <= columns || !line.trimStart().includes(' ')).toBe(true);
+      }),
+    );
+  });
 });

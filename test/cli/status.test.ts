@@ -152,4 +152,24 @@ describe('the status of a node', () => {
     expect(pages).toHaveLength(2);
     for (const page of pages) expect(page).toContain('/nowhere/b: no such socket');
   });
+
+  // What one looks at while something is being put right.
+  test.each([
+    ['bgp', 'route', '10.0.0.1'],
+    ['bgp', 'neighbors'],
+    ['ipam', 'show'],
+    ['policy', 'explain', 'a', 'b', '80'],
+    ['felix', 'endpoints'],
+  ])('and so is margay %s %s', async (...words) => {
+    const out = new Page(80);
+    const stop = new AbortController();
+    out.onWrite = () => stop.abort();
+    const argv = [words[0]!, '--socket', '/nowhere/s', ...words.slice(1), '--watch'];
+    const error = new Page(80);
+    expect(await run(argv, { out, error, now: () => 0, signal: stop.signal })).toBe(EXIT.unreachable);
+    const [before, page] = out.text.split('\x1b[H\x1b[2J');
+    expect(before).toBe('');
+    expect(page).toMatch(/^error: .*\/nowhere\/s.*start/);
+    expect(error.text).toBe('');
+  });
 });

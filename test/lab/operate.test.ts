@@ -2,7 +2,8 @@
  * What one does with a running lab from another terminal, and how it ends.
  */
 
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { POLICY_FILE } from '#lab/application.ts';
@@ -76,6 +77,9 @@ describe('a running lab', { timeout: 90_000 }, () => {
     expect([...(await lab.open())]).toContain('data/database-1 shop/visitor');
     await expect(lab.run('add-pod', 'visitor', '-n', 'shop')).rejects.toThrow('is there already');
     await expect(lab.run('add-pod', 'x', '--node', 'n9')).rejects.toThrow('expected one of n1, n2');
+    await expect(lab.run('add-pod', 'x', '-p', 'http')).rejects.toThrow(
+      '--port http: expected a number from 1 to 65535',
+    );
     const pod = 'apiVersion: v1\nkind: Pod\nmetadata: { name: visitor, namespace: shop }\n';
     expect(await margay(['lab', '--lab', lab.name, 'delete', '-f', '-'], { input: pod })).toBe(
       'Pod shop/visitor: deleted\n',
@@ -100,6 +104,9 @@ describe('a running lab', { timeout: 90_000 }, () => {
     await expect(
       apply('apiVersion: v1\nkind: Pod\nmetadata: { name: p, namespace: nowhere }\n'),
     ).rejects.toThrow('there is no namespace nowhere');
+    await expect(lab.run('apply', '-f', '/nowhere.yaml')).rejects.toThrow(
+      'error: /nowhere.yaml: no such file, expected a file of YAML or JSON',
+    );
     expect(await apply(good)).toBe('Namespace extra: created\n');
     expect(await apply(good)).toBe('Namespace extra: unchanged\n');
   });
@@ -233,6 +240,15 @@ describe('a lab that ends', { timeout: 90_000 }, () => {
     await using next = await LabProcess.start(SMALL, lab.name);
     for (const pid of pids) expect(startTime(pid)).toBeUndefined();
     expect(await next.run('exec', 'tor', '--', 'true')).toBe('');
+  });
+
+  test('by SIGKILL in the middle of writing a file leaves nothing, without a next one', async () => {
+    await using lab = await LabProcess.start(SMALL);
+    const pids = findLab(lab.name).state.daemons.map(({ pid }) => pid!);
+    writeFileSync(join(folderOf(lab.name), '.state.json'), '{"topo');
+    await lab.end('SIGKILL');
+    await waitFor(() => !existsSync(`${folderOf(lab.name)}.lock`), { what: 'the reaper is done' });
+    expectNothingOf(lab.name, pids);
   });
 
   test('by SIGKILL, and its reaper too, is swept up by the next lab of whatever name', async () => {
