@@ -84,8 +84,7 @@ export class Removal {
       import.meta.url,
     );
     // A thread begins in the network namespace of the one that makes it.
-    const start = (): Worker =>
-      new Worker(url, { resourceLimits: { maxOldGenerationSizeMb: 64, maxYoungGenerationSizeMb: 8 } });
+    const start = (): Worker => new Worker(url, { resourceLimits: { maxOldGenerationSizeMb: 256 } });
     const worker = this.#namespace === undefined ? start() : this.#namespace.run(start);
     worker.unref();
     worker.on('message', (answer: RemovalAnswer) => {

@@ -192,7 +192,9 @@ describe('pods of real nodes', () => {
       const ask = `const c = require('net').connect(${at}, '${address}'); c.setTimeout(3000, () => process.exit(9)); c.pipe(process.stdout); c.on('error', () => process.exit(8))`;
       return (await client.execAsync(process.execPath, ['-e', ask])).trim();
     } finally {
+      const ended = new Promise((resolve) => listener.once('exit', resolve));
       listener.kill('SIGKILL');
+      await ended;
     }
   }
 
@@ -214,7 +216,9 @@ describe('pods of real nodes', () => {
     expect(await clientAs(outside, 7002, netns.a, '2001:db8:1::9')).toBe('2001:db8:1::1');
   });
 
-  test('answer on a port of their node, from outside, from a pod elsewhere and from one beside', async () => {
+  test('answer on a port of their node, from outside, from a pod elsewhere and from one beside', {
+    timeout: 60_000,
+  }, async () => {
     expect(await clientAs(netns.a, 80, outside, '198.51.100.1', 8080)).toBe('198.51.100.9');
     expect(await clientAs(netns.a, 80, outside, '2001:db8:1::1', 8080)).toBe('2001:db8:1::9');
     expect(await clientAs(netns.a, 80, netns.c, '192.0.2.1', 8080)).toMatch(/^(10\.1\.2\.1|192\.0\.2\.2)$/);
@@ -238,7 +242,9 @@ describe('pods of real nodes', () => {
     }
   });
 
-  test('and their addresses are shown, checked, kept over a kill, and given back', async () => {
+  test('and their addresses are shown, checked, kept over a kill, and given back', {
+    timeout: 90_000,
+  }, async () => {
     const shown = JSON.parse(await one.margay('ipam', 'show', '-o', 'json'));
     expect(shown.pools).toMatchObject([
       { cidr: '10.1.1.0/24', used: 2, size: 254 },
