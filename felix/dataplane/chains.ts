@@ -36,6 +36,7 @@ export type HasSet = (name: string) => boolean;
 export function commonChains(settings: DataplaneSettings, has: HasSet): ChainContents[] {
   return [
     ...sourceChains(),
+    labelChain(),
     ...forwardChains(has),
     directionChain('egress', has),
     otherwiseChain('egress', has),
@@ -68,6 +69,19 @@ function sourceChains(): ChainContents[] {
       rule().drop().comment("an address that is not the interface's, or an interface that is no pod's"),
     ]),
   ];
+}
+
+/**
+ * Room for {@link DENIED_LABEL} in what conntrack has an entry for. A rule that looks at labels makes room only since late in
+ * 2025 (nft_ct_get_init of net/netfilter/nft_ct.c); Linux 6.1 as Debian 12 began with wants one that sets them, wherever it is.
+ */
+function labelChain(): ChainContents {
+  return chain(
+    'labels',
+    undefined,
+    'nothing leads here: that a rule sets labels makes older kernels keep room for them',
+    (rule) => [rule().set(ct.label, DENIED_LABEL)],
+  );
 }
 
 /** Neighbour and router discovery (RFC 4861), listeners of multicast (RFC 3810). */

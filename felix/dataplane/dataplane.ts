@@ -1,4 +1,4 @@
-import type { Log } from '#daemon/log.ts';
+import { type Log, LogLimit } from '#daemon/log.ts';
 import type { AddressKey } from '#datastore/address.ts';
 import { Conntrack } from '#kernel/conntrack/conntrack.ts';
 import { Nftables } from '#kernel/nftables/connection.ts';
@@ -30,6 +30,7 @@ export class NftablesDataplane implements Dataplane, Disposable {
   readonly driver: RulesetDriver;
   readonly flows: FlowJudge;
   readonly #log: Log;
+  readonly #limit = new LogLimit(() => performance.now());
   readonly #nftables: Nftables;
   readonly #conntrack: Conntrack;
   readonly #namespace: NetworkNamespace | undefined;
@@ -171,10 +172,11 @@ export class NftablesDataplane implements Dataplane, Disposable {
     try {
       // Before the programs are known, an old table stays in force: what it does not know is closed by it. Without one, all is closed.
       if (this.#inSync || !this.driver.present) this.driver.apply();
+      this.#judgeStrays();
       if (this.#inSync) this.#judge();
     } catch (error) {
       failure = error;
-      this.#log.error({ error: textOf(error) }, 'the dataplane could not be changed');
+      this.#fault(error, 'the dataplane could not be changed');
     }
     if (this.driver.problems.length > 0) this.#retryLater();
     this.#answer(failure);
@@ -209,7 +211,7 @@ export class NftablesDataplane implements Dataplane, Disposable {
       if (!scope.forbidsNothing) this.#again.add(scope);
     } catch (error) {
       if (this.#closed) return;
-      this.#log.error({ error: textOf(error) }, 'connections could not be judged');
+      this.#fault(error, 'connections could not be judged');
       this.#scope.add(both);
       this.#judgeIn(RETRY_MS);
       return;
@@ -257,7 +259,7 @@ export class NftablesDataplane implements Dataplane, Disposable {
       try {
         this.driver.retry();
       } catch (error) {
-        this.#log.error({ error: textOf(error) }, 'tried again in vain');
+        this.#fault(error, 'tried again in vain');
       }
       this.#schedule();
     }, RETRY_MS);
@@ -269,16 +271,11 @@ export class NftablesDataplane implements Dataplane, Disposable {
     this.#monitor = NftablesMonitor.open(
       {
         change: (change) => this.#foreign(change),
-        overflow: () => {
-          this.driver.doubt();
-          if (this.#inSync) this.#schedule();
-        },
+        overflow: () => this.#doubt(),
         error: (error) => {
-          this.#log.error({ error: error.message }, 'watching the ruleset broke off; starting anew');
+          this.#fault(error, 'watching the ruleset broke off; starting anew');
           this.#monitor?.close();
-          this.driver.doubt();
-          setTimeout(() => this.#watch(), 100).unref();
-          if (this.#inSync) this.#schedule();
+          this.#watchLater();
         },
       },
       {
@@ -289,15 +286,48 @@ export class NftablesDataplane implements Dataplane, Disposable {
     );
   }
 
+  #watchLater(): void {
+    setTimeout(() => {
+      try {
+        this.#watch();
+      } catch (error) {
+        this.#fault(error, 'the ruleset can not be watched; trying again');
+        this.#watchLater();
+        return;
+      }
+      // Of what happened meanwhile nobody tells.
+      this.#doubt();
+    }, WATCH_AGAIN_MS).unref();
+  }
+
+  /** What the table is like is to be found out; before the programs are known, whether it is there at all. */
+  #doubt(): void {
+    this.driver.doubt();
+    this.#schedule();
+  }
+
+  /** What others put in force may have let connections begin. */
+  #judgeStrays(): void {
+    if (this.driver.takeStrayed()) this.#scope.all = true;
+  }
+
+  #fault(error: unknown, text: string): void {
+    this.#limit.run(text, (leftOut) =>
+      this.#log.error({ error: textOf(error), ...(leftOut > 0 && { leftOut }) }, text),
+    );
+  }
+
   #foreign(change: RulesetChange): void {
     if (!this.#inSync) {
-      this.driver.doubt();
+      this.#doubt();
       return;
     }
     try {
       this.driver.repair(change);
+      this.#judgeStrays();
+      this.#judge();
     } catch (error) {
-      this.#log.error({ error: textOf(error) }, 'the table could not be put right');
+      this.#fault(error, 'the table could not be put right');
       this.driver.doubt();
       this.#retryLater();
     }
@@ -320,6 +350,7 @@ interface Waiter {
 
 const RETRY_MS = 5000;
 const AGAIN_MS = 100;
+const WATCH_AGAIN_MS = 100;
 const JUDGE_SHARE = 0.25;
 const JUDGE_BURST_MS = 300;
 

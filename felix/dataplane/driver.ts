@@ -65,6 +65,9 @@ export class RulesetDriver {
   #present = false;
   /** What the table is like is not known: it is to be read. */
   #doubt = true;
+  #strayed = false;
+  /** What the kernel refused until it is tried again. */
+  #earlier: ReadonlyMap<string, Problem> = new Map();
 
   constructor(kernel: RulesetKernel, ruleset: NodeRuleset, log: Log) {
     this.#kernel = kernel;
@@ -79,6 +82,16 @@ export class RulesetDriver {
 
   problemOf(part: Part): Problem | undefined {
     return this.#problems.get(partKey(part));
+  }
+
+  /**
+   * Whether the kernel has had something else in force since the last call than what was put there, so that connections may have
+   * begun that are not allowed.
+   */
+  takeStrayed(): boolean {
+    const strayed = this.#strayed;
+    this.#strayed = false;
+    return strayed;
   }
 
   /** Whether the kernel has our table, of this version or another. */
@@ -132,15 +145,21 @@ export class RulesetDriver {
         if (++refused > MAX_ROUNDS || !this.#close(error, changes.transaction)) throw this.#failed(error);
       }
     }
+    if (sent && read) this.#strayed = true;
     this.#problems.delete('');
   }
 
   /** Tries again what the kernel refused before. @throws as `apply` */
   retry(): void {
     for (const part of this.#ruleset.closed) this.#ruleset.reopen(part);
+    this.#earlier = new Map(this.#problems);
     this.#problems.clear();
     this.#doubt = true;
-    this.apply();
+    try {
+      this.apply();
+    } finally {
+      this.#earlier = new Map();
+    }
   }
 
   /**
@@ -165,9 +184,11 @@ export class RulesetDriver {
     const before = this.counters.transactions;
     this.apply();
     if (this.counters.transactions === before) return false;
+    this.#strayed = true;
     this.counters.repairs++;
     this.counters.repairedAt = Date.now();
-    this.#limit.run(`repair ${process.id}`, (leftOut) => {
+    // Not by number: each run of a program has one of its own.
+    this.#limit.run(`repair ${process.name} ${events[0]?.object}`, (leftOut) => {
       const by = { process: process.name, pid: process.id, changes: events.length };
       this.#log.warn(
         leftOut === 0 ? by : { ...by, leftOut },
@@ -225,7 +246,9 @@ export class RulesetDriver {
       const key = partKey(part);
       if (this.#problems.has(key)) continue;
       this.#ruleset.close(part);
-      this.#problems.set(key, { part, text, since: Date.now() });
+      const earlier = this.#earlier.get(key);
+      this.#problems.set(key, { part, text, since: earlier?.since ?? Date.now() });
+      if (earlier?.text === text) continue;
       this.#log.error({ part, error: text }, 'the kernel refused a part of the ruleset, which is closed now');
     }
     return parts.length > 0;
@@ -234,9 +257,9 @@ export class RulesetDriver {
   #failed(error: unknown): unknown {
     this.#doubt = true;
     const text = error instanceof Error ? error.message : String(error);
-    if (this.#problems.get('')?.text !== text)
-      this.#log.error({ error: text }, 'the ruleset could not be changed');
-    this.#problems.set('', { part: undefined, text, since: this.#problems.get('')?.since ?? Date.now() });
+    const earlier = this.#problems.get('') ?? this.#earlier.get('');
+    if (earlier?.text !== text) this.#log.error({ error: text }, 'the ruleset could not be changed');
+    this.#problems.set('', { part: undefined, text, since: earlier?.since ?? Date.now() });
     return error;
   }
 }

@@ -1,6 +1,6 @@
 import type { AddressKey } from '#datastore/address.ts';
 import type { Conntrack } from '#kernel/conntrack/conntrack.ts';
-import type { FlowKey } from '#kernel/conntrack/flow.ts';
+import { type Flow, FlowStatus } from '#kernel/conntrack/flow.ts';
 import { labelChange } from '#kernel/conntrack/flow-message.ts';
 import type { FlowView } from '#kernel/conntrack/flow-view.ts';
 import { PROTOCOL_NUMBERS, PROTOCOLS, type Protocol } from '#proto/ports.ts';
@@ -24,6 +24,8 @@ export interface FlowJudgeOptions {
 
 /** ms of work at a time. */
 const STEP_MS = 1;
+/** How long an entry without packets stays where the kernel does not tell. */
+const DENIED_SECONDS = 600;
 
 const DENY = { labels: labelChange([DENIED_LABEL]) };
 const ALLOW = { labels: labelChange([], [DENIED_LABEL]) };
@@ -55,7 +57,7 @@ export class FlowJudge {
   async judge(scope: ChangeScope): Promise<number> {
     const { conntrack, podAt } = this.#options;
     const changes = conntrack.changes();
-    const denied = new Map<number, FlowKey>();
+    const denied = new Map<number, Flow>();
     let someDenied = !scope.all && this.#someDenied;
     const visit = (view: FlowView): void => {
       const isDenied = view.hasLabel(DENIED_LABEL);
@@ -71,7 +73,7 @@ export class FlowJudge {
         this.counters.revived++;
       } else {
         this.counters.ended++;
-        denied.set(changes.count, view.toKey());
+        denied.set(changes.count, view.toFlow());
       }
       changes.update(view, allowed ? ALLOW : DENY);
     };
@@ -87,12 +89,36 @@ export class FlowJudge {
     for (const failure of changes.finish()) {
       // It has just ended by itself.
       if (failure.error.code === 'ENOENT') continue;
-      const key = denied.get(failure.index);
-      // An entry from before our table has no room for labels: it can only be deleted.
-      if (failure.error.code === 'ENOSPC' && key) conntrack.delete(key);
-      else throw failure.error;
+      const flow = denied.get(failure.index);
+      if (failure.error.code !== 'ENOSPC' || !flow) throw failure.error;
+      this.#replace(flow);
     }
     return work + performance.now() - start;
+  }
+
+  /**
+   * An entry from before our table has no room for labels, and were it only deleted, the next packet of the other direction would be
+   * taken for the first of a new connection. One with the label takes its place.
+   */
+  #replace({ family, original, reply, zone, timeout = DENIED_SECONDS, state, status }: Flow): void {
+    const { conntrack } = this.#options;
+    const both = FlowStatus.seenReply | FlowStatus.assured;
+    const changes = conntrack.changes();
+    changes.delete({ family, original, zone });
+    changes.create({
+      family,
+      original,
+      reply,
+      zone,
+      timeout,
+      status: status & both,
+      ...(state !== undefined && { state }),
+      labels: [DENIED_LABEL],
+    });
+    // Where a packet came between the two, its entry has room.
+    changes.update({ family, original, zone }, DENY);
+    const failure = changes.finish().find(({ index, error }) => index === 2 && error.code !== 'ENOENT');
+    if (failure) throw failure.error;
   }
 
   /** undefined for a flow that no pod of this node is an end of. */

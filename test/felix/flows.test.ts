@@ -1,7 +1,8 @@
-import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
+import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
 import { parseAddress } from '#datastore/address.ts';
 import type { NetworkPolicy } from '#datastore/kinds/network-policy.ts';
 import type { Resource } from '#datastore/resource.ts';
+import { waitFor } from '#test/helpers/wait.ts';
 import { endpointOf, type Slot } from './fabric.ts';
 import { allow, isolate, pod } from './objects.ts';
 import { tcpPair, udpPair } from './talk.ts';
@@ -109,6 +110,39 @@ test('the address of a pod is judged by its pod, whoever had it before', async (
   dataplane.removeEndpoint('shop/another');
   dataplane.setEndpoint(endpointOf(slots[3]!, 'shop/server'));
   await world.applied();
+});
+
+describe.each([
+  ['there is no table, and has no room for labels,', 'delete table inet margay'],
+  ['all passes', 'insert rule inet margay forward accept'],
+])('a connection that began while %s', (_what, damage) => {
+  test.each([0, 1])('ends with the repair, in both directions (%i)', async (family) => {
+    const { netns } = world.fabric.nodes[1];
+    const dataplane = world.dataplanes[1]!;
+    const judge = vi.spyOn(dataplane.flows, 'judge');
+    await world.become([...pods(), isolate('server')], placed());
+    // Until connections are judged for it for the second and last time.
+    await waitFor(() => judge.mock.calls.filter(([scope]) => scope.pods.has('shop/server')).length > 1, {
+      what: 'the last judgement',
+    });
+    await Promise.all(judge.mock.results.map(({ value }) => value));
+    judge.mockRestore();
+    // As with a service proxy: connections are tracked without our table too.
+    const tracking = 'chain c { type filter hook forward priority 0; ct state established accept; }';
+    netns.exec('nft', ['-f', '-'], { input: `table inet tracking {\n${tracking}\n}\n` });
+    dataplane.unwatch();
+    netns.exec('nft', damage.split(' '));
+    using pair = await tcpPair(slots[0]!, slots[3]!, family, 5000);
+    await pair.exchange('meanwhile');
+    dataplane.start();
+    dataplane.driver.doubt();
+    await world.applied();
+    // What the server says might be taken for the beginning of a connection that nobody forbids.
+    await pair.expectSilence('server');
+    await pair.expectSilence('client');
+    await pair.expectSilence('server');
+    netns.exec('nft', ['delete', 'table', 'inet', 'tracking']);
+  });
 });
 
 /** Counts what of a connection comes to our hooks, and what leaves them. */

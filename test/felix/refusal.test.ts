@@ -189,7 +189,7 @@ describe('what the kernel refuses', () => {
   });
 });
 
-test('connections from before the table have no room for a label: those that are forbidden are deleted', async () => {
+test('connections from before the table have no room for a label: others with it take the place of those that are forbidden', async () => {
   using conntrack = Conntrack.open(namespace);
   const flow = (source: string, port: number): NewFlow => ({
     family: 4,
@@ -206,9 +206,17 @@ test('connections from before the table have no room for a label: those that are
     original: { ...flow('192.0.2.1', 80).original, destination: '192.0.2.2' },
   });
   await begin();
-  const left = conntrack
+  const flows = conntrack
     .list()
-    .map(({ original }) => `${original.source} ${original.destination} ${original.destinationPort}`);
-  expect(left.sort()).toEqual(['10.0.0.3 10.0.0.1 80', '192.0.2.1 192.0.2.2 80']);
+    .map(
+      ({ original: { source, destination, destinationPort }, labels, state }) =>
+        `${source} ${destination} ${destinationPort} ${state} ${labels}`,
+    );
+  expect(flows.sort()).toEqual([
+    '10.0.0.3 10.0.0.1 22 ESTABLISHED 127',
+    '10.0.0.3 10.0.0.1 80 ESTABLISHED ',
+    '192.0.2.1 10.0.0.1 80 ESTABLISHED 127',
+    '192.0.2.1 192.0.2.2 80 ESTABLISHED ',
+  ]);
   expect(dataplane.flows.counters).toEqual({ ended: 2, revived: 0 });
 });
