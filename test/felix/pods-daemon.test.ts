@@ -170,7 +170,7 @@ describe('pods of real nodes', () => {
         ADDRESSES[id],
       ]);
     }
-  }, 60_000);
+  }, 120_000);
 
   afterAll(() => {
     for (const each of [...Object.values(netns), one?.netns, two?.netns, outside]) each?.remove();

@@ -33,7 +33,7 @@ class KillableNode implements AsyncDisposable {
     felix.stderr!.setEncoding('utf8').on('data', (text) => {
       this.log += text;
     });
-    await waitFor(() => out.includes('\n'), { what: 'felix', timeout: 20_000, details: () => this.log });
+    await waitFor(() => out.includes('\n'), { what: 'felix', timeout: 60_000, details: () => this.log });
     return JSON.parse(out);
   }
 
@@ -169,7 +169,7 @@ describe('a felix that is killed', () => {
     }
   });
 
-  test('and started again loses no packet of a flood between pods', async () => {
+  test('and started again loses no packet of a flood between pods', { timeout: 120_000 }, async () => {
     await using node = new KillableNode();
     await node.start();
     using a = createNetns();
@@ -184,8 +184,12 @@ describe('a felix that is killed', () => {
       );
       expect(status).toBe(0);
     }
-    const flood = a.execAsync('ping', ['-i', '0.002', '-c', '1000', '-q', '-W', '2', '10.1.0.2']);
-    const flood6 = a.execAsync('ping', ['-i', '0.002', '-c', '1000', '-q', '-W', '2', 'fd00:1::2']);
+    const flood = a.execAsync('ping', ['-i', '0.002', '-c', '1000', '-q', '-W', '5', '10.1.0.2'], {
+      timeout: 60_000,
+    });
+    const flood6 = a.execAsync('ping', ['-i', '0.002', '-c', '1000', '-q', '-W', '5', 'fd00:1::2'], {
+      timeout: 60_000,
+    });
     for (let i = 0; i < 2; i++) {
       await node.kill();
       expect(await node.start()).toMatchObject({ endpoints: 2, rebuilt: 0, leaks: 0 });
