@@ -17,9 +17,12 @@ Examples:
   margay completion bash > /etc/bash_completion.d/margay                for everybody
   margay completion zsh > /usr/local/share/zsh/site-functions/_margay   for zsh`,
     )
-    .action((shell: 'bash' | 'zsh') => {
+    .action(async (shell: 'bash' | 'zsh') => {
+      const { NETNS_FOLDER } = await import('#lab/leftovers.ts');
       const places = describeTree(completion.parent!);
-      out.write(shell === 'bash' ? bashCompletion(places) : zshCompletion(places));
+      out.write(
+        shell === 'bash' ? bashCompletion(places, NETNS_FOLDER) : zshCompletion(places, NETNS_FOLDER),
+      );
     });
   return completion;
 }

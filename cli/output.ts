@@ -28,14 +28,17 @@ export interface Column<Row> {
   readonly optional?: boolean;
 }
 
+/** 128 and the number of SIGPIPE (signal(7)). */
+const UNREAD = 141;
+
 /**
  * The process's standard output: as wide as the terminal; colour there, unless NO_COLOR is set. When nobody reads it any more, as
- * after `| head`, the process ends.
+ * after `| head`, the process ends, with the status that a shell gives to one that SIGPIPE ended: what it was to do may not be done.
  */
 export function standardOutput(stream: NodeJS.WriteStream = process.stdout): Terminal {
   stream.on('error', (error: NodeJS.ErrnoException) => {
     if (error.code !== 'EPIPE') throw error;
-    process.exit();
+    process.exit(UNREAD);
   });
   return {
     write: (text) => void stream.write(text),

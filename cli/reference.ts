@@ -33,6 +33,7 @@ what \`--help\` says of each command; \`npm run docs\` writes it anew.
 | 1 | understood, and the answer is no: refused, not found, failed |
 | 2 | the command line is wrong |
 | 3 | the daemon that it is for does not answer, or no lab runs |
+| 141 | nobody reads the output any more, as after \`| head\`; a lab is taken down all the same |
 
 \`margay lab exec\` ends with the status of the command that it ran. An error is one line on standard error that begins
 with \`error:\`, or a line for each of several.
@@ -44,7 +45,7 @@ with \`error:\`, or a line for each of several.
 - \`-o json\` and \`-o yaml\` have everything, in units that programs like: seconds since 1970, bytes.
 - \`-w\`, \`--watch\`: again every 2 s, until Ctrl-C.
 - The sockets of the daemons: \`--socket\`, or \`MARGAY_BGP_SOCKET\`, \`MARGAY_POLICY_SOCKET\`, \`MARGAY_FELIX_SOCKET\`.
-- \`margay completion bash|zsh\` makes the shell complete command lines.
+- \`margay completion bash|zsh\` makes the shell complete command lines, with the machines and pods of a lab that runs.
 `;
 
 function* sections(command: Command, page: Page, above: readonly string[]): Generator<string> {

@@ -16,7 +16,12 @@ export interface Place {
   readonly values: readonly OptionValues[];
   /** Whether an argument of it is a file. */
   readonly takesFile: boolean;
+  /** What of a running lab an argument of it can be. */
+  readonly takesFromLab: FromLab | undefined;
 }
+
+/** Machines of a lab that runs, or its pods too. */
+export type FromLab = 'machine' | 'place';
 
 export interface Word {
   readonly word: string;
@@ -26,12 +31,13 @@ export interface Word {
 export interface OptionValues {
   readonly names: readonly string[];
   /** Undefined for anything; `file` for a path. */
-  readonly choices: readonly string[] | 'file' | undefined;
+  readonly choices: readonly string[] | 'file' | FromLab | undefined;
 }
 
 /** All commands of a tree, its root first. */
 export function describeTree(command: Command, above: readonly Command[] = []): Place[] {
   const way = [...above, command];
+  const isOfLab = way.some((each) => each.name() === 'lab');
   const options = way.flatMap((each) => each.options).filter(({ hidden }) => !hidden);
   return [
     {
@@ -50,12 +56,24 @@ export function describeTree(command: Command, above: readonly Command[] = []): 
       ],
       values: options.filter(takesValue).map((option) => ({
         names: namesOf(option),
-        choices: option.argChoices ?? (/file|dir|path/i.test(option.flags) ? 'file' : undefined),
+        choices:
+          option.argChoices ??
+          (/file|dir|path/i.test(option.flags)
+            ? 'file'
+            : isOfLab && option.long === '--node'
+              ? 'machine'
+              : undefined),
       })),
       takesFile: command.registeredArguments.some((argument) => /file|dir|path/i.test(argument.name())),
+      takesFromLab: isOfLab ? fromLab(command) : undefined,
     },
     ...command.commands.flatMap((below) => describeTree(below as Command, way)),
   ];
+}
+
+function fromLab(command: Command): FromLab | undefined {
+  const names = command.registeredArguments.map((argument) => argument.name());
+  return names.includes('place') ? 'place' : names.includes('node') ? 'machine' : undefined;
 }
 
 function takesValue(option: Option): boolean {

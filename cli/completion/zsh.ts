@@ -1,7 +1,11 @@
 import type { Place, Word } from './tree.ts';
 
-/** A script for zsh, to be found as `_margay` in a folder of $fpath. It works as the one for bash, and says what words mean. */
-export function zshCompletion(places: readonly Place[]): string {
+/**
+ * A script for zsh, to be found as `_margay` in a folder of $fpath. It works as the one for bash, and says what words mean.
+ *
+ * @param netns where the namespaces of labs are
+ */
+export function zshCompletion(places: readonly Place[], netns: string): string {
   return `#compdef margay
 # Completion of margay for zsh.
 
@@ -30,6 +34,17 @@ ${places.map(placeCase).join('\n')}
   fi
 }
 
+_margay_from_lab() {
+  local each
+  for each in ${quote(netns)}/margay-*.*(N:t); do
+    each=\${each#*.}
+    case $each in
+      pod.*) each=\${each#pod.}; [[ $1 == place ]] && print -r -- "\${each%%.*}/\${each#*.}" ;;
+      *) print -r -- "$each" ;;
+    esac
+  done
+}
+
 if [[ $funcstack[1] == _margay ]]; then _margay "$@"; else compdef _margay margay; fi
 `;
 }
@@ -40,17 +55,24 @@ function valueCases(places: readonly Place[]): string {
       values.map(({ names, choices }) => {
         const line = pattern(names.map((name) => `${path} ${name}`));
         if (choices === undefined) return `    ${line}) return ;;`;
-        const offer = choices === 'file' ? '_files' : `compadd -- ${choices.map(quote).join(' ')}`;
+        const list = typeof choices === 'string' ? namesOf(choices) : choices.map(quote).join(' ');
+        const offer = choices === 'file' ? '_files' : `compadd -- ${list}`;
         return `    ${line}) ${offer}; return ;;`;
       }),
     )
     .join('\n');
 }
 
-function placeCase({ path, words, options, takesFile }: Place): string {
+function placeCase({ path, words, options, takesFile, takesFromLab }: Place): string {
+  const names = takesFromLab === undefined ? '' : `; words_here+=(${namesOf(takesFromLab)});`;
   const list = (of: readonly Word[]): string =>
     `(${of.map(({ word, meaning }) => quote(`${word.replaceAll(':', '\\:')}:${meaning}`)).join(' ')})`;
-  return `    ${quote(path)}) words_here=${list(words)} options_here=${list(options)}${takesFile ? ' files=yes' : ''} ;;`;
+  const files = takesFile ? ' files=yes' : '';
+  return `    ${quote(path)}) words_here=${list(words)}${names} options_here=${list(options)}${files} ;;`;
+}
+
+function namesOf(what: string): string {
+  return `\${(f)"$(_margay_from_lab ${what})"}`;
 }
 
 function pattern(texts: readonly string[]): string {

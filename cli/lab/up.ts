@@ -135,7 +135,7 @@ function tellWhatNext({ out }: Context, lab: string): void {
     [`${margay} status`, 'machines, daemons, pods'],
   ];
   const wide = Math.max(...lines.map(([command]) => command.length));
-  out.write('\nThe lab stays up until Ctrl-C. From another terminal:\n');
+  out.write('\nThe lab stays up until Ctrl-C. From another terminal, in this folder:\n');
   for (const [command, what] of lines) {
     out.write(`  ${paint(out, 'bold', command.padEnd(wide))}  ${paint(out, 'dim', what)}\n`);
   }

@@ -2,7 +2,7 @@
  * Completion in the shells themselves.
  */
 
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -29,6 +29,12 @@ const CASES: readonly { line: string; some?: readonly string[]; all?: readonly s
   { line: 'margay lab up --tor ', all: ['bird', 'frr', 'gobgpd', 'margay'] },
   { line: 'margay lab up --nodes ', all: [] },
   { line: 'margay completion ', all: ['bash', 'zsh'] },
+  { line: 'margay lab exec ', all: ['n1', 'n2', 'shop/a.b', 'shop/api-1', 'tor'] },
+  { line: 'margay lab exec shop/ap', all: ['shop/api-1'] },
+  { line: 'margay lab link down ', some: ['n1', 'n2'], none: 'shop/api-1' },
+  { line: 'margay lab kill n1 f', all: ['felix'] },
+  { line: 'margay lab add-pod x --node ', all: ['n1', 'n2', 'tor'] },
+  { line: 'margay policy compile --node ', all: [] },
   { line: 'margay lab apply -f ', some: ['a-file.yaml', 'it is here'] },
 ];
 
@@ -39,8 +45,18 @@ describe('completion', () => {
     folder = mkdtempSync(join(tmpdir(), 'margay-completion-'));
     writeFileSync(join(folder, 'a-file.yaml'), '');
     writeFileSync(join(folder, 'it is here'), '');
-    writeFileSync(join(folder, 'margay.bash'), bashCompletion(places));
-    writeFileSync(join(folder, '_margay'), zshCompletion(places));
+    mkdirSync(join(folder, 'netns'));
+    for (const name of [
+      'lab.tor',
+      'lab.n1',
+      'lab.n2',
+      'lab.pod.shop.api-1',
+      'lab.pod.shop.a.b',
+      'test-7-7-1',
+    ])
+      writeFileSync(join(folder, 'netns', `margay-${name}`), '');
+    writeFileSync(join(folder, 'margay.bash'), bashCompletion(places, join(folder, 'netns')));
+    writeFileSync(join(folder, '_margay'), zshCompletion(places, join(folder, 'netns')));
   });
   afterAll(() => rmSync(folder, { recursive: true, force: true }));
 

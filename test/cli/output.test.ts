@@ -1,3 +1,6 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { fileURLToPath } from 'node:url';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { parse } from 'yaml';
@@ -130,5 +133,14 @@ describe('a line of text', () => {
           expect([...line].length <= columns || !line.trimStart().includes(' ')).toBe(true);
       }),
     );
+  });
+});
+
+describe('standard output', () => {
+  test('that nobody reads any more ends the process, and not as if all were done', async () => {
+    const main = fileURLToPath(new URL('../../cli/main.ts', import.meta.url));
+    const child = spawn(process.execPath, [main, 'version'], { stdio: ['ignore', 'pipe', 'inherit'] });
+    child.stdout.destroy();
+    expect(await once(child, 'exit')).toEqual([141, null]);
   });
 });
