@@ -234,7 +234,7 @@ describe('over mutual TLS', () => {
       expect(engine.log).toMatch(message);
       engine.log = '';
     }
-  });
+  }, 120_000);
 });
 
 test('a connection without a handshake is ended', async () => {
