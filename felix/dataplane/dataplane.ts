@@ -1,8 +1,9 @@
 import { type Log, LogLimit } from '#daemon/log.ts';
-import type { AddressKey } from '#datastore/address.ts';
+import { type AddressKey, parseAddress } from '#datastore/address.ts';
 import { Conntrack } from '#kernel/conntrack/conntrack.ts';
 import { Nftables } from '#kernel/nftables/connection.ts';
 import { NftablesMonitor, type RulesetChange } from '#kernel/nftables/monitor.ts';
+import { Rtnetlink } from '#kernel/rtnetlink/rtnetlink.ts';
 import type { NetworkNamespace } from '#kernel/sys/namespace.ts';
 import type { Dataplane, WorkloadEndpoint } from '../endpoint.ts';
 import { Programs } from '../policy/programs.ts';
@@ -77,6 +78,7 @@ export class NftablesDataplane implements Dataplane, Disposable {
       conntrack: this.#conntrack,
       programs: this.programs,
       podAt: (address) => this.#pods.get(address),
+      nodeAddresses: () => nodeAddresses(namespace),
     });
   }
 
@@ -123,7 +125,7 @@ export class NftablesDataplane implements Dataplane, Disposable {
       const abort = (): void => waiter.done(signal.reason);
       const waiter: Waiter = {
         pods,
-        isSent: false,
+        stage: 'new',
         done: (error?: unknown) => {
           signal.removeEventListener('abort', abort);
           this.#waiters = this.#waiters.filter((other) => other !== waiter);
@@ -168,7 +170,7 @@ export class NftablesDataplane implements Dataplane, Disposable {
 
   #flush(): void {
     let failure: unknown;
-    for (const waiter of this.#waiters) waiter.isSent = true;
+    for (const waiter of this.#waiters) if (waiter.stage === 'new') waiter.stage = 'sent';
     try {
       // Before the programs are known, an old table stays in force: what it does not know is closed by it. Without one, all is closed.
       if (this.#inSync || !this.driver.present) this.driver.apply();
@@ -206,6 +208,7 @@ export class NftablesDataplane implements Dataplane, Disposable {
     this.#scope = new ChangeScope();
     this.#again = new ChangeScope();
     this.#isJudging = true;
+    for (const waiter of this.#waiters) if (waiter.stage === 'sent') waiter.stage = 'judged';
     try {
       this.#budget.spend(await this.flows.judge(both), performance.now());
       if (!scope.forbidsNothing) this.#again.add(scope);
@@ -213,12 +216,15 @@ export class NftablesDataplane implements Dataplane, Disposable {
       if (this.#closed) return;
       this.#fault(error, 'connections could not be judged');
       this.#scope.add(both);
+      for (const waiter of this.#waiters) if (waiter.stage === 'judged') waiter.stage = 'sent';
       this.#judgeIn(RETRY_MS);
       return;
     } finally {
       this.#isJudging = false;
     }
     if (this.#closed) return;
+    // Whatever has changed meanwhile: there may be no end of it.
+    this.#done((waiter) => waiter.stage === 'judged', undefined);
     this.#judge();
     if (!this.#again.isEmpty) this.#judgeIn(Math.max(AGAIN_MS, this.#budget.wait(performance.now())));
     this.#answer(undefined);
@@ -238,9 +244,11 @@ export class NftablesDataplane implements Dataplane, Disposable {
   #answer(failure: unknown): void {
     // Connections that are to end, and have not yet, are part of what was asked for.
     if (failure === undefined && this.#inSync && (this.#isJudging || !this.#scope.isEmpty)) return;
-    for (const waiter of this.#waiters.filter(({ isSent }) => isSent)) {
-      waiter.done(failure ?? this.#problemOf(waiter.pods));
-    }
+    this.#done((waiter) => waiter.stage !== 'new', failure);
+  }
+
+  #done(which: (waiter: Waiter) => boolean, failure: unknown): void {
+    for (const waiter of this.#waiters.filter(which)) waiter.done(failure ?? this.#problemOf(waiter.pods));
   }
 
   #problemOf(pods: readonly string[]): Error | undefined {
@@ -343,8 +351,8 @@ export class NftablesDataplane implements Dataplane, Disposable {
 /** Somebody who waits for what was set to be in force. */
 interface Waiter {
   readonly pods: readonly string[];
-  /** What was set before it began to wait has been sent. */
-  isSent: boolean;
+  /** Of what was set before it began to wait: it has been sent, and connections are being held against it. */
+  stage: 'new' | 'sent' | 'judged';
   readonly done: (error?: unknown) => void;
 }
 
@@ -353,6 +361,11 @@ const AGAIN_MS = 100;
 const WATCH_AGAIN_MS = 100;
 const JUDGE_SHARE = 0.25;
 const JUDGE_BURST_MS = 300;
+
+function nodeAddresses(namespace: NetworkNamespace | undefined): Set<AddressKey> {
+  using rtnetlink = Rtnetlink.open(namespace);
+  return new Set(rtnetlink.addresses.list().flatMap(({ address }) => parseAddress(address) ?? []));
+}
 
 function textOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);

@@ -20,6 +20,8 @@ export interface FlowJudgeOptions {
   readonly programs: Programs;
   /** The pod of this node that has an address. */
   readonly podAt: (address: AddressKey) => string | undefined;
+  /** Of the node itself; asked for once in a judgement at most. @throws NetlinkError */
+  readonly nodeAddresses: () => ReadonlySet<AddressKey>;
 }
 
 /** ms of work at a time. */
@@ -55,7 +57,12 @@ export class FlowJudge {
    * @throws NetlinkError
    */
   async judge(scope: ChangeScope): Promise<number> {
-    const { conntrack, podAt } = this.#options;
+    const { conntrack, podAt, nodeAddresses } = this.#options;
+    let own: ReadonlySet<AddressKey> | undefined;
+    const isOwn = (address: AddressKey): boolean => {
+      own ??= nodeAddresses();
+      return own.has(address);
+    };
     const changes = conntrack.changes();
     const denied = new Map<number, Flow>();
     let someDenied = !scope.all && this.#someDenied;
@@ -65,8 +72,10 @@ export class FlowJudge {
       const source = addressAt(view, view.original.source);
       const destination = addressAt(view, view.reply.source);
       if (!scope.concerns(source, destination, podAt)) return;
-      const allowed = this.#allows(view, source, destination);
+      let allowed = this.#allows(view, source, destination);
       if (allowed === undefined) return;
+      // What is between the node and its own pods is never forwarded, and policies are not about it.
+      allowed ||= isOwn(source) || isOwn(destination);
       if (!allowed) someDenied = true;
       if (allowed === !isDenied) return;
       if (allowed) {

@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import type { Log } from '#daemon/log.ts';
+import { type Log, LogLimit } from '#daemon/log.ts';
 import type { margay } from '#proto/generated/policy.js';
-import { readChange } from './decode.ts';
+import { readChange, StreamError } from './decode.ts';
 import type { Programs } from './programs.ts';
 
 /** What the receiver needs of the policy engine: `connect(policyService, address)` has it. */
@@ -65,25 +65,31 @@ export class PolicyReceiver {
 
   async run(signal: AbortSignal): Promise<void> {
     const { log, random = Math.random } = this.#options;
+    const limit = new LogLimit(() => performance.now());
     let wait = FIRST_DELAY_MS;
     while (!signal.aborted) {
       const commits = this.#commits;
+      let malformed = false;
       try {
         await this.#follow(signal);
         this.#lastError = 'the policy engine ended the connection';
       } catch (error) {
         this.#lastError = error instanceof Error ? error.message : String(error);
+        malformed = error instanceof StreamError;
       }
       const was = this.#connected;
       this.#connected = false;
       if (signal.aborted) return;
-      if (this.#commits > commits) wait = FIRST_DELAY_MS;
+      // What can not be read now can not be a moment later, however well the snapshot before it can.
+      if (this.#commits > commits && !malformed) wait = FIRST_DELAY_MS;
       const pause = Math.round(wait * (0.5 + random() / 2));
       // An engine that stays away is said once.
       if (was || this.#connections === 1) {
-        log.warn(
-          { error: this.#lastError },
-          'no connection to the policy engine; what was in force stays so',
+        limit.run('connection', (leftOut) =>
+          log.warn(
+            { error: this.#lastError, ...(leftOut > 0 && { leftOut }) },
+            'no connection to the policy engine; what was in force stays so',
+          ),
         );
       }
       await delay(pause, undefined, { signal }).catch(() => {});

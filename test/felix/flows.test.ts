@@ -112,6 +112,38 @@ test('the address of a pod is judged by its pod, whoever had it before', async (
   await world.applied();
 });
 
+test('what a pod and its node have begun with each other is not for policies to end', async () => {
+  const [a] = slots as readonly [Slot];
+  const { node } = a;
+  const self = { ...a, netns: node.netns, addresses: node.addresses };
+  const { ended } = world.dataplanes[0]!.flows.counters;
+  using toPod = await tcpPair(self, a, 0, 5000);
+  using toNode = await tcpPair(a, self, 1, 5000);
+  await world.become([...pods(), { ...isolate('client'), policyTypes: ['Ingress', 'Egress'] }], placed());
+  await toPod.exchange('still');
+  await toNode.exchange('still');
+  expect(world.dataplanes[0]!.flows.counters.ended).toBe(ended);
+  expect(world.conntracks[0]!.list().filter(({ labels }) => labels.length > 0)).toEqual([]);
+});
+
+test('what is asked for is answered when it is in force, also where each judgement meets with a change that forbids more', async () => {
+  const dataplane = world.dataplanes[1]!;
+  const judge = dataplane.flows.judge.bind(dataplane.flows);
+  let changes = 0;
+  const judging = vi.spyOn(dataplane.flows, 'judge').mockImplementation(async (scope) => {
+    await world.change([...pods(), allow('server', 'client', 6000 + changes++)]);
+    await judge(scope);
+    return 200;
+  });
+  try {
+    await world.change([...pods(), isolate('server')]);
+    await waitFor(() => changes > 1, { what: 'a judgement that meets with a change' });
+    await dataplane.applied([], AbortSignal.timeout(10_000));
+  } finally {
+    judging.mockRestore();
+  }
+});
+
 describe.each([
   ['there is no table, and has no room for labels,', 'delete table inet margay'],
   ['all passes', 'insert rule inet margay forward accept'],
