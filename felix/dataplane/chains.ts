@@ -79,7 +79,7 @@ function labelChain(): ChainContents {
   return chain(
     'labels',
     undefined,
-    'nothing leads here: that a rule sets labels makes older kernels keep room for them',
+    'nothing leads here: that a rule sets labels makes kernels of before 2026 keep room for them',
     (rule) => [rule().set(ct.label, DENIED_LABEL)],
   );
 }
