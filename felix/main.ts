@@ -25,6 +25,7 @@ import { felixHandlers } from './handlers.ts';
 import { prepareHost } from './host/prepare.ts';
 import { ipamHandlers } from './ipam-handlers.ts';
 import { PolicyReceiver, type PolicySource } from './policy/receiver.ts';
+import { StateLock } from './state/lock.ts';
 
 export interface RunOptions {
   /** The configuration file. */
@@ -58,6 +59,7 @@ export async function runFelix({ config: file, signal }: RunOptions): Promise<vo
   const surroundings = { node: process.env.NODE_NAME };
   const config = readConfig(file, surroundings);
   const log = openLog('felix', config.log.level);
+  const lock = lockState(config);
   const dataplane = openDataplane(config, log);
   // Before the first policies come: what is in the kernel for these pods is not to be taken for a leftover.
   const pods = openPods(config, dataplane, log);
@@ -101,6 +103,17 @@ export async function runFelix({ config: file, signal }: RunOptions): Promise<vo
     await pods?.close();
     dataplane.close();
     await server.stop();
+    lock?.release();
+  }
+}
+
+/** Before anything is touched: a second agent would take pods that the first one is about to make for leftovers. */
+function lockState({ pods }: FelixConfig): StateLock | undefined {
+  if (pods === undefined) return undefined;
+  try {
+    return StateLock.take(pods.stateFolder);
+  } catch (error) {
+    throw new StartError('state of pods', error);
   }
 }
 

@@ -199,10 +199,10 @@ function dnsOf(runtime: Fields): unknown {
   };
 }
 
-/** Runtimes hand it over under two names; the second is older. */
+/** Runtimes hand it over under two names; the second is older. Those written in Go have `null` for an empty list. */
 function readAttachments(fields: Fields): Attachment[] | undefined {
-  const name = ['cni.dev/valid-attachments', 'cni.dev/attachments'].find(
-    (each) => fields.raw(each) !== undefined,
+  const name = ['cni.dev/valid-attachments', 'cni.dev/attachments'].find((each) =>
+    fields.names.includes(each),
   );
   if (name === undefined) return undefined;
   return fields.objects(name).map((entry) => ({

@@ -18,6 +18,8 @@ export const CNI = {
   interfaceTaken: 103,
   /** CHECK found the pod to be wired in another way than it should be. */
   checkFailed: 104,
+  /** A port of the node leads to another pod. */
+  hostPortTaken: 105,
   /** A fault of ours. */
   internal: 999,
 } as const;

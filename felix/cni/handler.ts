@@ -221,6 +221,7 @@ const CODES = {
   NETNS_OF_HOST: CNI.invalidEnvironment,
   NAME_TAKEN: CNI.interfaceTaken,
   OTHER_INTERFACE: CNI.interfaceTaken,
+  HOST_PORT_TAKEN: CNI.hostPortTaken,
   NOT_IN_TIME: CNI.tryAgainLater,
   STOPPING: CNI.tryAgainLater,
   POLICY_REFUSED: CNI.kernelRefused,

@@ -1,7 +1,8 @@
 import type { Log } from '#daemon/log.ts';
+import { type AddressKey, formatAddress } from '#datastore/address.ts';
 import { Rtnetlink } from '#kernel/rtnetlink/rtnetlink.ts';
 import { NamespaceError, NetworkNamespace } from '#kernel/sys/namespace.ts';
-import type { Dataplane } from '../endpoint.ts';
+import type { Dataplane, HostPort } from '../endpoint.ts';
 import type { Ipam } from '../ipam/ipam.ts';
 import { EndpointError } from './error.ts';
 import { type Endpoint, type EndpointRequest, hostInterfaceOf, macOf, podOf } from './model.ts';
@@ -64,6 +65,16 @@ export class Endpoints {
     this.#note(endpoint);
   }
 
+  /** Deletes the connections of addresses that an earlier felix gave to pods that are gone. */
+  forgetFlows(addresses: readonly AddressKey[]): void {
+    const told = (error: unknown): void =>
+      this.#parts.log.warn(
+        { error: String(error) },
+        'connections of a pod that is gone could not be deleted',
+      );
+    this.#removal.removeFlows(addresses).then((left) => left !== undefined && told(left), told);
+  }
+
   /** Waits for what is under way, and lets go of the kernel. Endpoints stay. */
   async close(): Promise<void> {
     await this.#queue.idle();
@@ -116,12 +127,30 @@ export class Endpoints {
       const details = `container ${containerId} has ${other.interfaceName}; a pod has one interface of this network`;
       throw new EndpointError('OTHER_INTERFACE', 'the container is connected already', details);
     }
+    this.#checkHostPorts(owner, request);
     const known = this.#byOwner.get(owner);
     if (known !== undefined && this.#isIntact(known, request, pod))
       return this.#again(known, request, signal);
     if (known !== undefined) await this.#remove(owner);
     // Awaited here: the namespace has to be open until then.
     return await this.#make(owner, request, pod, signal);
+  }
+
+  /** A port of the node leads to one pod. A sandbox that is made anew takes over what that before it had. */
+  #checkHostPorts(owner: string, request: EndpointRequest): void {
+    if (request.hostPorts.length === 0) return;
+    const pod = podOf(request);
+    for (const other of this.#byOwner.values()) {
+      if (other.hostInterface === owner || podOf(other) === pod) continue;
+      for (const { protocol, hostPort, hostIp } of request.hostPorts) {
+        const same = (port: HostPort): boolean =>
+          port.protocol === protocol && port.hostPort === hostPort && port.hostIp === hostIp;
+        if (!other.hostPorts.some(same)) continue;
+        const where = hostIp === undefined ? '' : ` of ${formatAddress(hostIp)}`;
+        const details = `found ${protocol} ${hostPort}${where} to lead to ${podOf(other)} (${other.hostInterface}), expected a port that no other pod has`;
+        throw new EndpointError('HOST_PORT_TAKEN', 'the host port is in use', details);
+      }
+    }
   }
 
   async #make(

@@ -6,6 +6,8 @@ export type EndpointFault =
   | 'NAME_TAKEN'
   /** The container is connected by another interface already. */
   | 'OTHER_INTERFACE'
+  /** A port of the node that was asked for leads to another pod. */
+  | 'HOST_PORT_TAKEN'
   /** The dataplane did not become ready in time. */
   | 'NOT_IN_TIME'
   /** Who asked has gone, or felix is stopping. */

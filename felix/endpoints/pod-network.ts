@@ -126,7 +126,12 @@ export class PodNetwork {
         { pod, containerId, interface: hostInterface },
         'the runtime does not know this endpoint any more; it is removed',
       );
-    await Promise.all(gone.map((endpoint) => this.endpoints.removeOwner(endpoint.hostInterface)));
+    // And what a DEL that failed has left: the endpoint is forgotten, its addresses are not free yet.
+    const left = [...this.ipam.allocator.allocations.keys()].filter(
+      (owner) => !kept.has(owner) && !this.endpoints.all.has(owner),
+    );
+    const owners = [...gone.map(({ hostInterface }) => hostInterface), ...left];
+    await Promise.all(owners.map((owner) => this.endpoints.removeOwner(owner)));
   }
 
   /** Stops watching, when what is under way is done. Everything stays in the kernel. */
@@ -134,6 +139,9 @@ export class PodNetwork {
     this.#stopped = true;
     await this.repair.close();
     await this.endpoints.close();
+    await this.ipam
+      .commit()
+      .catch((error: unknown) => this.#log.warn({ error: String(error) }, 'the addresses are not on disk'));
     this.#wires.close();
   }
 }

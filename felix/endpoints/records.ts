@@ -1,7 +1,7 @@
 import { type AddressKey, formatAddress, parseAddress } from '#datastore/address.ts';
 import type { HostPort } from '../endpoint.ts';
 import { StateError, unfinished } from '../state/commits.ts';
-import type { Files } from '../state/files.ts';
+import { type Files, refusalOf } from '../state/files.ts';
 import { seal, unseal } from '../state/sealed.ts';
 import type { Endpoint } from './model.ts';
 
@@ -30,15 +30,16 @@ export class EndpointRecords {
     this.#folder = folder;
   }
 
-  /** All that are there. Files that are not whole are removed, as their process was killed. */
+  /** All that are there. Files that are not whole are removed, as their process was killed; what can not be is damage. */
   load(): { endpoints: Endpoint[]; damaged: Damage[] } {
     const endpoints: Endpoint[] = [];
     const damaged: Damage[] = [];
     for (const name of this.#files.list(this.#folder)) {
-      if (name.endsWith(unfinished(SUFFIX))) this.#files.remove(`${this.#folder}/${name}`);
-      if (!name.endsWith(SUFFIX)) continue;
-      const hostInterface = name.slice(0, -SUFFIX.length);
-      const endpoint = parseRecord(this.#files.read(`${this.#folder}/${name}`) ?? '');
+      const suffix = [SUFFIX, unfinished(SUFFIX)].find((each) => name.endsWith(each));
+      if (suffix === undefined) continue;
+      const hostInterface = name.slice(0, -suffix.length);
+      const endpoint = this.#load(name);
+      if (endpoint === undefined) continue;
       if ('damage' in endpoint)
         damaged.push({ hostInterface, what: `${this.#folder}/${name}: ${endpoint.damage}` });
       else if (endpoint.hostInterface !== hostInterface)
@@ -49,6 +50,21 @@ export class EndpointRecords {
       else endpoints.push(endpoint);
     }
     return { endpoints, damaged };
+  }
+
+  /** What a file says; undefined for one that was not whole, or is gone by now. */
+  #load(name: string): Endpoint | { readonly damage: string } | undefined {
+    const path = `${this.#folder}/${name}`;
+    try {
+      if (name.endsWith(SUFFIX)) return parseRecord(this.#files.read(path) ?? '');
+      this.#files.remove(path);
+      return undefined;
+    } catch (error) {
+      // One bad block of the disk must not keep the agent from all other pods.
+      const damage = refusalOf(error);
+      if (damage === undefined) throw error;
+      return { damage };
+    }
   }
 
   /** @throws StateError */
@@ -62,10 +78,11 @@ export class EndpointRecords {
     }
   }
 
-  /** @throws StateError */
+  /** With what a writing that failed has left beside it. @throws StateError */
   remove(hostInterface: string): void {
     const path = this.#path(hostInterface);
     try {
+      this.#files.remove(unfinished(path));
       this.#files.remove(path);
     } catch (error) {
       throw new StateError(path, error);

@@ -56,6 +56,19 @@ export class Removal {
     return answer.flows;
   }
 
+  /**
+   * Resolves when the connections of addresses are gone whose interface is gone already, to what of them is not.
+   *
+   * @throws RemovalError
+   */
+  async removeFlows(addresses: readonly AddressKey[]): Promise<string | undefined> {
+    const answer = await new Promise<RemovalAnswer>((resolve, reject) => {
+      this.#waiting.push({ interfaces: [], addresses, resolve, reject });
+      this.#next();
+    });
+    return answer.flows;
+  }
+
   /** Ends the thread when it is done; it is not torn out of a system call, which would end the process. */
   async close(): Promise<void> {
     this.#closed = true;

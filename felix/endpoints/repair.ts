@@ -10,7 +10,7 @@ import type { Ipam } from '../ipam/ipam.ts';
 import { type Endpoints, openPodNamespace } from './endpoints.ts';
 import type { Endpoint } from './model.ts';
 import type { UplinkMtu } from './mtu.ts';
-import { isBlock } from './shaping.ts';
+import { endOf, isBlock } from './shaping.ts';
 import { differingSysctls, hostSysctls } from './sysctls.ts';
 import { familiesOf, ROUTE_PROTOCOL, type Wires } from './wires.ts';
 
@@ -23,6 +23,8 @@ const GATHER_MS = 20;
 const FRESH_MS = 500;
 /** How often parameters that the kernel tells no changes of are read, in ms. */
 const LOOK_MS = 800;
+/** How often what could not be put right is tried again, in ms. */
+const AGAIN_MS = 1000;
 /** How often a monitor that ended is opened anew, in ms. */
 const REOPEN_MS = 1000;
 
@@ -119,7 +121,8 @@ export class Repair {
           if (value.name.startsWith(INTERFACE_PREFIX)) {
             if (kind === 'set') this.#names.set(value.index, value.name);
             this.#mark(value.name);
-          } else if (!isBlock(value.name)) this.#parts.mtu.forget();
+          } else if (isBlock(value.name)) this.#mark(endOf(value.name));
+          else this.#parts.mtu.forget();
           this.#markIndex(value.index);
           if (kind === 'removed') this.#names.delete(value.index);
         },
@@ -175,16 +178,20 @@ export class Repair {
     if (!endpoints.all.has(owner)) return;
     const left = FRESH_MS - endpoints.ageOf(owner);
     if (left > 0) {
-      if (this.#postponed.has(owner)) return;
-      const later = setTimeout(() => {
-        this.#postponed.delete(owner);
-        this.#mark(owner);
-      }, left);
-      this.#postponed.set(owner, later);
+      this.#postpone(owner, left);
       return;
     }
     this.#changed.add(owner);
     this.#gathering ??= setTimeout(() => void this.#work(), GATHER_MS);
+  }
+
+  #postpone(owner: string, ms: number): void {
+    if (this.#closed || this.#postponed.has(owner)) return;
+    const later = setTimeout(() => {
+      this.#postponed.delete(owner);
+      this.#mark(owner);
+    }, ms);
+    this.#postponed.set(owner, later);
   }
 
   /** A few at a time, so that calls of the runtime are answered in between. */
@@ -197,6 +204,8 @@ export class Repair {
         await this.#parts.endpoints.exclusively(owner, (endpoint) => this.#repair(endpoint));
       } catch (error) {
         this.#failed(owner, error);
+        // What stood in the way may go without a word.
+        this.#postpone(owner, AGAIN_MS);
       }
       await new Promise((resolve) => setImmediate(resolve));
     }
@@ -226,10 +235,10 @@ export class Repair {
     if (!view.links.has(hostInterface)) {
       // With the pod's namespace gone there is nothing to do until somebody says that the pod is.
       if (pod === undefined) return;
-      this.#done(hostInterface, 'found no interface');
       using inside = Rtnetlink.open(pod);
       wires.create(endpoint, pod, inside);
       wires.connect(endpoint, inside);
+      this.#done(hostInterface, 'found no interface');
       return;
     }
     for (const fix of wires.hostFixes(endpoint, view)) {

@@ -19,6 +19,11 @@ export function blockOf(hostInterface: string): string {
   return BLOCK_PREFIX + hostInterface.slice(INTERFACE_PREFIX.length);
 }
 
+/** The node's end of the pair that a block belongs to. */
+export function endOf(block: string): string {
+  return INTERFACE_PREFIX + block.slice(BLOCK_PREFIX.length);
+}
+
 export function isBlock(name: string): boolean {
   return name.startsWith(BLOCK_PREFIX);
 }

@@ -3,6 +3,7 @@ import { type AddressKey, formatAddress, parseAddress } from '#datastore/address
 import type { Link } from '#kernel/rtnetlink/link.ts';
 import { INTERFACE_PREFIX } from '../endpoint.ts';
 import type { Ipam } from '../ipam/ipam.ts';
+import { StateError } from '../state/commits.ts';
 import type { Endpoints } from './endpoints.ts';
 import { openPodNamespace } from './endpoints.ts';
 import type { Endpoint } from './model.ts';
@@ -39,14 +40,18 @@ export function takeOver(
   const view = wires.view();
   let leaks = 0;
   let rebuilt = 0;
+  // Of two sandboxes of a pod the one that was made later counts, and the kernel numbers interfaces as they come.
+  const indexOf = (endpoint: Endpoint): number => view.links.get(endpoint.hostInterface)?.index ?? 0;
+  recorded.sort((a, b) => indexOf(a) - indexOf(b));
   const [alive, gone] = [true, false].map((is) =>
     recorded.filter((endpoint) => isAlive(endpoint, view) === is),
   );
   for (const endpoint of gone!) {
     leaks++;
     log.warn(about(endpoint), 'the pod of an endpoint is gone; its addresses are released');
-    records.remove(endpoint.hostInterface);
+    onDisk(() => records.remove(endpoint.hostInterface));
     ipam.release(endpoint.hostInterface);
+    endpoints.forgetFlows(endpoint.addresses);
   }
   // Before the records are read: one that is newer than the file may have an address that the file gives to another.
   const known = new Set(alive!.map((endpoint) => endpoint.hostInterface));
@@ -55,6 +60,7 @@ export function takeOver(
     leaks++;
     log.warn({ owner, addresses: addresses.map(formatAddress) }, 'addresses of no endpoint are released');
     ipam.release(owner);
+    endpoints.forgetFlows(addresses);
   }
   for (const endpoint of alive!) adopt(endpoint);
   for (const link of view.links.values()) {
@@ -71,7 +77,7 @@ export function takeOver(
       'an endpoint without record is taken over as the kernel has it; it has no host ports now',
     );
     adopt(endpoint);
-    records.write(endpoint);
+    onDisk(() => records.write(endpoint));
   }
   const blocks = new Set(
     [...endpoints.all.values()]
@@ -81,10 +87,20 @@ export function takeOver(
   for (const { name, kind } of view.links.values())
     if (kind === 'ifb' && isBlock(name) && !blocks.has(name)) wires.rtnetlink.links.delete(name);
   for (const { hostInterface } of damaged)
-    if (!endpoints.all.has(hostInterface)) records.remove(hostInterface);
+    if (!endpoints.all.has(hostInterface)) onDisk(() => records.remove(hostInterface));
   for (const owner of [...ipam.allocator.allocations.keys()])
     if (!endpoints.all.has(owner)) ipam.release(owner);
   return { endpoints: endpoints.all.size, rebuilt, leaks };
+
+  /** Pods that run are taken over whatever the disk says: the next start finds the same again. */
+  function onDisk(work: () => void): void {
+    try {
+      work();
+    } catch (error) {
+      if (!(error instanceof StateError)) throw error;
+      log.error({ error: error.message }, 'the record of an endpoint can not be changed');
+    }
+  }
 
   function adopt(endpoint: Endpoint): void {
     const refused = ipam.allocator.adopt(endpoint.hostInterface, endpoint.addresses);

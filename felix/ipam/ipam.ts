@@ -1,6 +1,6 @@
 import type { AddressKey } from '#datastore/address.ts';
 import { Commits, unfinished } from '#felix/state/commits.ts';
-import type { Files } from '#felix/state/files.ts';
+import { type Files, refusalOf } from '#felix/state/files.ts';
 import { Allocator, type AllocatorOptions, type AllocatorState, EMPTY_STATE } from './allocator.ts';
 import { formatState, parseState } from './document.ts';
 
@@ -27,15 +27,21 @@ export class Ipam {
     this.#commits = new Commits(options.files, options.path, () => formatState(this.allocator.state));
   }
 
-  /** Reads the file, which need not be there. @throws Node's errors, when it can not be read */
+  /** Reads the file, which need not be there; one that can not be read is damaged. */
   static open(options: IpamOptions): Ipam {
     const { files, path } = options;
-    // A process was killed before it was whole.
-    files.remove(unfinished(path));
-    const text = files.read(path);
-    const state = text === undefined ? EMPTY_STATE : parseState(text);
-    if ('damage' in state) return new Ipam(options, EMPTY_STATE, `${path}: ${state.damage}`);
-    return new Ipam(options, state, undefined);
+    try {
+      const text = files.read(path);
+      const state = text === undefined ? EMPTY_STATE : parseState(text);
+      if ('damage' in state) return new Ipam(options, EMPTY_STATE, `${path}: ${state.damage}`);
+      // A process was killed before it was whole.
+      files.remove(unfinished(path));
+      return new Ipam(options, state, undefined);
+    } catch (error) {
+      const damage = refusalOf(error);
+      if (damage === undefined) throw error;
+      return new Ipam(options, EMPTY_STATE, damage);
+    }
   }
 
   /**

@@ -61,6 +61,13 @@ export const systemFiles: Files = {
   },
 };
 
+/** What the system had against a call, in its words; undefined for an error of another kind, which is a fault. */
+export function refusalOf(error: unknown): string | undefined {
+  return error instanceof Error && typeof (error as { code?: unknown }).code === 'string'
+    ? error.message
+    : undefined;
+}
+
 function isNotThere(error: unknown): boolean {
   return (error as { code?: unknown } | null)?.code === 'ENOENT';
 }

@@ -221,7 +221,7 @@ export function unshare(flags: number): void {
   check('unshare', cUnshare(flags));
 }
 
-/** flock(2), waiting as long as another holds the lock. */
+/** flock(2), waiting as long as another holds the lock unless told otherwise (LOCK_NB: EAGAIN). */
 export function flock(fd: number, operation: number): void {
   while (cFlock(fd, operation) < 0) {
     const error = koffi.errno();

@@ -46,7 +46,8 @@ export class NetworkNamespace implements Disposable {
   static open(path: string): NetworkNamespace {
     let fd: number;
     try {
-      fd = fs.openSync(path, 'r');
+      // Should somebody give a pipe as the path, nobody waits for who writes into it.
+      fd = fs.openSync(path, fs.constants.O_RDONLY | fs.constants.O_NONBLOCK);
     } catch (error) {
       throw new NamespaceError('open', path, codeOf(error), error);
     }

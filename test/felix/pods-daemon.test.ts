@@ -54,6 +54,19 @@ class Agent {
     );
   }
 
+  /** Starts another agent with the same state; resolves to how it ended and what it said. */
+  async startSecond(): Promise<{ code: number | null; log: string }> {
+    const config = JSON.parse(fs.readFileSync(join(this.folder, 'felix.yaml'), 'utf8'));
+    config.api.socket = join(this.folder, 'second.sock');
+    config.pods.cniSocket = join(this.folder, 'second-cni.sock');
+    const path = join(this.folder, 'second.yaml');
+    fs.writeFileSync(path, JSON.stringify(config));
+    const before = this.log.length;
+    const second = this.#run('felix', '--config', path);
+    const code = await new Promise<number | null>((resolve) => second.once('close', resolve));
+    return { code, log: this.log.slice(before) };
+  }
+
   /** A command of this node's agent. */
   margay(...args: string[]): Promise<string> {
     return this.netns.execAsync(process.execPath, [MARGAY, ...args], {
@@ -240,6 +253,16 @@ describe('pods of real nodes', () => {
       );
       expect(told.end.sum_received.bytes).toBeGreaterThan(150e6);
     }
+  });
+
+  test('are of one agent: a second one with the same state does not start, and touches nothing', async () => {
+    const shown = (): string =>
+      one.netns.exec('sh', ['-c', 'nft list ruleset; ip address; ip route; ip -6 route']);
+    const before = shown();
+    const { code, log } = await one.startSecond();
+    expect(code).toBe(1);
+    expect(log).toContain('another agent is running with this folder');
+    expect(shown()).toBe(before);
   });
 
   test('and their addresses are shown, checked, kept over a kill, and given back', {

@@ -1,6 +1,7 @@
 import fs from 'node:fs';
 import net from 'node:net';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { systemFiles } from '#felix/state/files.ts';
 import type { Netns } from '#test/helpers/netns.ts';
 import { requires } from '#test/helpers/requires.ts';
 import { callPlugin, configuration, envOf, Node, type PluginOutcome } from '../node.ts';
@@ -412,6 +413,45 @@ test('GC removes what is not in its list, of its network', async () => {
     [id, 'third'].sort(),
   );
   expect(second.ip('link', 'show')).toHaveLength(1);
+});
+
+test('GC takes null for an empty list, and removes what a DEL that failed has left', async () => {
+  await call('ADD', configuration());
+  const { hostInterface } = node.network.find(id, 'eth0')!;
+  node.files.remove = () => {
+    throw Object.assign(new Error('EIO: i/o error'), { code: 'EIO' });
+  };
+  expect((await call('DEL', configuration())).result).toMatchObject({ code: 11 });
+  node.files.remove = systemFiles.remove;
+  expect([...node.network.ipam.allocator.allocations.keys()]).toEqual([hostInterface]);
+  const nothing = configuration({ cniVersion: '1.1.0', 'cni.dev/valid-attachments': null });
+  expect(await call('GC', nothing)).toEqual({ status: 0, result: undefined });
+  expect([...node.network.ipam.allocator.allocations]).toEqual([]);
+  expect(fs.readdirSync(`${node.folder}/state/endpoints`)).toEqual([]);
+});
+
+test('a host port leads to one pod, which is named to the next', async () => {
+  using second = node.pod();
+  const port = (hostPort: number) =>
+    configuration({ runtimeConfig: { portMappings: [{ hostPort, containerPort: 80, protocol: 'tcp' }] } });
+  const other = {
+    CNI_CONTAINERID: 'other',
+    CNI_NETNS: second.path,
+    CNI_ARGS: 'K8S_POD_NAMESPACE=shop;K8S_POD_NAME=web-1',
+  };
+  expect((await call('ADD', port(8080))).status).toBe(0);
+  expect((await call('ADD', port(8080), other)).result).toMatchObject({
+    code: 105,
+    details: expect.stringMatching(/TCP 8080 to lead to shop\/web-0/),
+  });
+  expect(second.ip('link', 'show')).toHaveLength(1);
+  // The same pod in a new sandbox, while the old one is there still.
+  expect(
+    (await call('ADD', port(8080), { ...other, CNI_ARGS: 'K8S_POD_NAMESPACE=shop;K8S_POD_NAME=web-0' }))
+      .status,
+  ).toBe(0);
+  await call('DEL', configuration(), other);
+  expect((await call('ADD', port(8081), other)).status).toBe(0);
 });
 
 describe('CHECK finds', () => {

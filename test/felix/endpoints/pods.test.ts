@@ -292,6 +292,15 @@ describe('pods of a node', () => {
       expectNothing(node);
     });
 
+    test('when it is a pipe that nobody writes into', async () => {
+      const path = join(node.folder, 'pipe');
+      node.netns.exec('mkfifo', [path]);
+      await expect(node.network.add({ ...request(pods[0]!), netns: path }, never)).rejects.toThrow(
+        'not a network namespace',
+      );
+      expectNothing(node);
+    });
+
     test('when it is the namespace of the node', async () => {
       await expect(add(node, node.netns)).rejects.toMatchObject({ code: 'NETNS_OF_HOST' });
       expectNothing(node);
@@ -365,6 +374,17 @@ describe('pods of a node', () => {
       node.files.refusal = Object.assign(new Error('ENOSPC: no space left on device'), { code: 'ENOSPC' });
       await expect(add(node, pods[0]!)).rejects.toThrow('can not be written: ENOSPC');
       node.files.refusal = undefined;
+      expectNothing(node);
+    });
+
+    test('when the disk has room for a part of the record', async () => {
+      const { write } = node.files;
+      node.files.write = (path, text) => {
+        write.call(node.files, path, text.slice(0, 10));
+        throw Object.assign(new Error('ENOSPC: no space left on device'), { code: 'ENOSPC' });
+      };
+      await expect(add(node, pods[0]!)).rejects.toThrow('can not be written: ENOSPC');
+      node.files.write = write;
       expectNothing(node);
     });
   });

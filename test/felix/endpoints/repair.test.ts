@@ -99,6 +99,19 @@ describe('what others change is put right', () => {
       expect(pod.exec('ip', ['neighbour', 'show', gateway])).toContain('PERMANENT');
   });
 
+  test('as soon as what stood in the way has gone', async () => {
+    await node.settled();
+    pod.exec('ip', ['link', 'del', 'eth0']);
+    pod.exec('ip', ['link', 'add', 'eth0', 'type', 'bridge']);
+    await waitFor(() => node.lines.some((line) => line.text.includes('can not be put right')), {
+      what: 'the repair to fail',
+    });
+    // Nobody tells the node of it.
+    pod.exec('ip', ['link', 'del', 'eth0']);
+    await waitFor(() => node.network.check(endpoint).length === 0, { what: 'the repair' });
+    await node.netns.execAsync('ping', ['-c1', '-W5', formatAddress(endpoint.addresses[0]!)]);
+  });
+
   test('and told once for each interface, not for each of a thousand times', async () => {
     const lines = (): number => node.lines.filter((line) => line.text.startsWith('put right')).length;
     const before = lines();

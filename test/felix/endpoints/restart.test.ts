@@ -4,7 +4,9 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { formatAddress } from '#datastore/address.ts';
 import { type Endpoint, hostInterfaceOf } from '#felix/endpoints/model.ts';
 import { formatRecord, parseRecord } from '#felix/endpoints/records.ts';
+import { Conntrack } from '#kernel/conntrack/conntrack.ts';
 import type { Netns } from '#test/helpers/netns.ts';
+import { requires } from '#test/helpers/requires.ts';
 import { waitFor } from '#test/helpers/wait.ts';
 import { Node } from '../node.ts';
 
@@ -162,6 +164,62 @@ describe('a new felix', () => {
     expect(fs.readdirSync(join(node.folder, 'state', 'endpoints'))).toEqual([]);
   });
 
+  test('takes over pods although the disk takes nothing and a record can not be read', async () => {
+    const endpoint = await add(0);
+    await add(1);
+    await node.stop();
+    node.dataplane.endpoints.clear();
+    pods[1]!.remove();
+    const full = (): never => {
+      throw Object.assign(new Error('EROFS: read-only file system'), { code: 'EROFS' });
+    };
+    const { read } = node.files;
+    node.files.write = full;
+    node.files.remove = full;
+    node.files.read = (path) => (path.endsWith('.endpoint') ? full() : read(path));
+    await node.start();
+    expect(told('the record of an endpoint is damaged')).toBe(true);
+    expect(node.dataplane.endpoints.get('default/web-0')?.addresses).toEqual(endpoint.addresses);
+    // Nor is it a reason to let new ones in that nobody would know of after a kill.
+    await expect(add(2)).rejects.toMatchObject({ code: 'STATE_NOT_WRITTEN' });
+  });
+
+  test('takes the later one of two sandboxes of a pod for the pod', async () => {
+    const made: Endpoint[] = [];
+    for (const i of [0, 1, 2]) made.push(await add(i, { pod: 'default/web', hostPorts: [] }));
+    await node.stop();
+    node.dataplane.endpoints.clear();
+    const { list } = node.files;
+    for (const order of [(names: string[]) => names.sort(), (names: string[]) => names.sort().reverse()]) {
+      node.files.list = (folder) => order(list(folder));
+      await node.start();
+      expect(node.dataplane.endpoints.get('default/web')?.interface).toBe(made[2]!.hostInterface);
+      await node.stop();
+    }
+  });
+
+  test('ends the connections of pods that went meanwhile', async (ctx) => {
+    requires(ctx, 'kernel:conntrack');
+    const rule =
+      'table inet t { chain c { type filter hook prerouting priority 0; ct state new accept; }; }\n';
+    node.netns.exec('nft', ['-f', '-'], { input: rule });
+    node.netns.exec('ip', ['address', 'add', '192.0.2.1/32', 'dev', 'lo']);
+    const [gone, stays] = [await add(0), await add(1)];
+    for (const each of [gone, stays])
+      await node.netns.execAsync('ping', ['-c1', '-W5', formatAddress(each.addresses[0]!)]);
+    await node.stop();
+    pods[0]!.remove();
+    await waitFor(() => !node.netns.exec('ip', ['link']).includes(gone.hostInterface), {
+      what: 'the pair to go',
+    });
+    await node.start();
+    using conntrack = Conntrack.open(node.namespace);
+    const flows = (each: Endpoint): number =>
+      conntrack.list({ address: formatAddress(each.addresses[0]!) }).length;
+    await waitFor(() => flows(gone) === 0, { what: 'the connections to go' });
+    expect(flows(stays)).toBe(1);
+  });
+
   test('releases addresses of nobody', async () => {
     await node.stop();
     await node.start();
@@ -179,8 +237,10 @@ describe('a new felix', () => {
     await node.stop();
     const { path, name } = pods[0]!;
     node.netns.exec('ip', ['link', 'del', endpoint.hostInterface]);
+    // Made while the old one is there: the kernel uses the numbers of namespaces again at once.
+    const next = node.pod();
     pods[0]!.remove();
-    pods[0] = node.pod();
+    pods[0] = next;
     fs.rmSync(path, { force: true });
     fs.symlinkSync(pods[0].path, path);
     try {

@@ -52,6 +52,20 @@ describe('limits of a traffic of a pod', () => {
     expect(node.netns.exec('ip', ['link'])).not.toMatch(/mgb/);
   });
 
+  test.each(['del', 'set down'])('are put right when others do this to the block: %s', async (how) => {
+    await using node = await Node.start(['10.1.0.0/24']);
+    using pod = node.pod();
+    node.netns.exec('ip', ['address', 'add', '192.0.2.1/32', 'dev', 'lo']);
+    const runtimeConfig = { bandwidth: { egressRate: RATE, egressBurst: 4e6 } };
+    const env = envOf('ADD', node.socket, { id: 'a', netns: pod.path });
+    expect((await callPlugin(env, configuration({ runtimeConfig }))).status).toBe(0);
+    const endpoint = node.network.find('a', 'eth0')!;
+    const [word, ...more] = how.split(' ');
+    node.netns.exec('ip', ['link', word!, endpoint.hostInterface.replace('mgy', 'mgb'), ...more]);
+    await waitFor(() => node.network.check(endpoint).length === 0, { what: 'the repair' });
+    await node.netns.execAsync('ping', ['-c1', '-W5', formatAddress(endpoint.addresses[0]!)]);
+  });
+
   test('of blocks whose endpoint is gone are removed at start', async () => {
     await using node = await Node.start(['10.1.0.0/24']);
     await node.stop();
