@@ -150,6 +150,8 @@ export class Kubelet {
         'it is in a file that was not made by margay lab apply, so its address can not be written',
       );
     }
+    // Deleted and made again meanwhile: this address goes with the pod that is gone.
+    if ((manifest.metadata.uid ?? uid) !== uid) return;
     this.#datastore.put({
       ...manifest,
       spec: { ...manifest.spec, nodeName: node },

@@ -8,11 +8,11 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { ownerOf } from '#lab/claim.ts';
 import { toolEnvironment } from '#lab/command.ts';
 import { lastLines } from '#lab/daemon.ts';
-import { NETNS_FOLDER, startTime } from '#lab/leftovers.ts';
+import { entriesOf, NETNS_FOLDER, startTime } from '#lab/leftovers.ts';
 import { nodeEnvironment, nodeFiles } from '#lab/node-config.ts';
 import type { DaemonState, LabState, RunningLab } from '#lab/state.ts';
 import { toolsOf } from '#lab/tools.ts';
-import { type NodePlace, podNamespace } from '#lab/topology.ts';
+import { type NodePlace, namespacePrefix, podNamespace } from '#lab/topology.ts';
 import { waitFor } from '#lab/wait.ts';
 import { isUplinkUp, setUplink } from '#lab/world.ts';
 import { CliError, type Context } from '../program.ts';
@@ -140,9 +140,22 @@ function namespaceFor(state: LabState, place: string): string {
   const [namespace, pod] = place.includes('/') ? place.split('/') : ['default', place];
   const netns = podNamespace(topology.name, namespace!, pod!);
   if (existsSync(`${NETNS_FOLDER}/${netns}`)) return netns;
+  const namesakes = place.includes('/') ? [] : podsCalled(topology.name, pod!);
   throw new CliError(
-    `no pod ${namespace}/${pod}, and no node of this name; margay lab status lists what there is`,
+    namesakes.length > 0
+      ? `no pod ${namespace}/${pod}; expected one of ${namesakes.join(', ')}`
+      : `no pod ${namespace}/${pod}, and no node of this name; margay lab status lists what there is`,
   );
+}
+
+/** Pods of this name, in whatever namespace, as `NAMESPACE/POD`. */
+function podsCalled(lab: string, pod: string): string[] {
+  const front = `${namespacePrefix(lab)}pod.`;
+  return entriesOf(NETNS_FOLDER)
+    .filter((name) => name.startsWith(front))
+    .map((name) => name.slice(front.length).replace('.', '/'))
+    .filter((name) => name.endsWith(`/${pod}`))
+    .sort();
 }
 
 function nodeOf({ state }: RunningLab, name: string): NodePlace {

@@ -58,6 +58,9 @@ describe('a running lab', { timeout: 90_000 }, () => {
     await expect(lab.run('exec', 'shop/api-9', '--', 'true')).rejects.toThrow(
       /no pod shop\/api-9.*lab status/,
     );
+    await expect(lab.run('exec', 'api-1', '--', 'true')).rejects.toThrow(
+      'no pod default/api-1; expected one of shop/api-1',
+    );
   });
 
   test('takes pods that are added, and lets go of them', async () => {
