@@ -10,7 +10,7 @@ import { openConnecting, openListener } from '#kernel/sys/tcp.ts';
 import type { Netns } from '#test/helpers/netns.ts';
 import { waitFor } from '#test/helpers/wait.ts';
 import { endpointOf, type Slot } from './fabric.ts';
-import { isolate, nodeObject, pod } from './objects.ts';
+import { allow, isolate, nodeObject, pod } from './objects.ts';
 import { type Probe, type ProbeProtocol, probe } from './prober.ts';
 import { tcpPair, udpPair } from './talk.ts';
 import { World } from './world.ts';
@@ -170,6 +170,29 @@ describe('with the settings that there are unless told', () => {
       far.node.netns.exec('ip', ['link', 'set', far.interface, 'mtu', '1500']);
     },
   );
+
+  test.each(FAMILIES)('what comes in pieces is judged as a whole (%i)', async (family) => {
+    const [a, , , far] = slots as readonly [Slot, Slot, Slot, Slot];
+    await world.become([...objects, allow('far', 'a', 0x1414)], placed);
+    // All pieces but the first have no header: these begin as if they had one of the port that is allowed.
+    const text = '\x14'.repeat(4000);
+    {
+      using may = await udpPair(a, far, family, 0x1414);
+      await may.exchange(text);
+    }
+    using mayNot = await udpPair(a, far, family, 5000);
+    const seen = far.netns.exec('nft', ['-f', '-'], {
+      input:
+        'table inet seen {\nchain c { type filter hook prerouting priority -450; ip saddr 10.0.0.1 counter; ip6 saddr fd00::1 counter; }\n}\n',
+    });
+    expect(seen).toBe('');
+    await mayNot.expectSilence('client', text);
+    expect(far.netns.exec('nft', ['list', 'table', 'inet', 'seen']).match(/packets \d+/g)).toEqual([
+      'packets 0',
+      'packets 0',
+    ]);
+    far.netns.exec('nft', ['delete', 'table', 'inet', 'seen']);
+  });
 
   test.each(FAMILIES)('a pod that nobody may reach hears that nobody listens (%i)', async (family) => {
     const [a, , , far] = slots as readonly [Slot, Slot, Slot, Slot];

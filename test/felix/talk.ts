@@ -18,7 +18,7 @@ export interface Pair extends Disposable {
   /** Says something in both directions, and hears it. */
   exchange(text: string): Promise<void>;
   /** Says something, and what the other side's node is told after it comes through, but this does not. */
-  expectSilence(from: Side): Promise<void>;
+  expectSilence(from: Side, text?: string): Promise<void>;
 }
 
 /** A transfer without end. */
@@ -80,10 +80,10 @@ export async function tcpPair(
         await waitFor(() => heard[to].includes(text), { what: `'${text}' from ${from} to ${to}` });
       }
     },
-    async expectSilence(from) {
+    async expectSilence(from, text = 'silence') {
       const to = from === 'client' ? 'server' : 'client';
       heard[to] = '';
-      sockets[from].write('silence');
+      sockets[from].write(text);
       await fence(from === 'client' ? client : server, (from === 'client' ? server : client).node, family);
       if (heard[to] !== '') throw new Error(`${to} heard '${heard[to]}'`);
     },
@@ -178,11 +178,11 @@ export async function udpPair(client: Slot, server: Slot, family: number, port: 
         await waitFor(() => heard[to].includes(text), { what: `'${text}' from ${from} to ${to}` });
       }
     },
-    async expectSilence(from) {
+    async expectSilence(from, text = 'silence') {
       const to = from === 'client' ? 'server' : 'client';
-      say(from, 'silence');
+      say(from, text);
       await fence(from === 'client' ? client : server, (from === 'client' ? server : client).node, family);
-      if (heard[to].includes('silence')) throw new Error(`${to} heard what it should not`);
+      if (heard[to].includes(text)) throw new Error(`${to} heard what it should not`);
     },
     [Symbol.dispose]() {
       sockets.client.close();
