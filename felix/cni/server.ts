@@ -8,8 +8,8 @@ const MAGIC = Buffer.from('margay-cni 1\n');
 const MAX_VARIABLES = 1 << 20;
 const MAX_INPUT = 4 << 20;
 
-/** Connections at once; more wait in the socket's queue, and the plugin with them. */
-const MAX_CONNECTIONS = 512;
+/** Connections at once; more are closed, which the plugin tells as an error to be tried again. */
+const MAX_CONNECTIONS = 2048;
 /** How long a request may take to be whole, in ms. */
 const REQUEST_MS = 20_000;
 /** How long those that are under way may take when felix stops, in ms. */

@@ -163,7 +163,7 @@ export class Endpoints {
     const { containerId, interfaceName } = request;
     const endpoint: Endpoint = {
       ...request,
-      addresses: ipam.allocate(owner, request.addresses),
+      addresses: ipam.allocate(owner, request.addresses, (address) => wires.holderOf(address)),
       netnsInode: pod.inode,
       hostInterface: owner,
       mac: request.mac ?? macOf(containerId, interfaceName),

@@ -1,5 +1,5 @@
 import { randomInt } from 'node:crypto';
-import { familyOf, formatAddress } from '#datastore/address.ts';
+import { type AddressKey, familyOf, formatAddress } from '#datastore/address.ts';
 import { NetlinkError } from '#kernel/netlink/error.ts';
 import type { Link } from '#kernel/rtnetlink/link.ts';
 import type { Route, RouteSpec } from '#kernel/rtnetlink/route.ts';
@@ -129,6 +129,22 @@ export class Wires {
     for (const name of new Set(hostInterfaces.flatMap((each) => [each, blockOf(each)])))
       found = unlessGone(() => links.set(name, { group })) || found;
     if (found) unlessGone(() => links.deleteGroup(group));
+  }
+
+  /**
+   * Who has an address that is to be a pod's, in words: the node itself, or an interface that is not ours, such as what another
+   * network plugin has left on a node that was its before. One look-up of a route.
+   */
+  holderOf(address: AddressKey): string | undefined {
+    const text = formatAddress(address);
+    const route = this.rtnetlink.routes.match(text);
+    if (route === undefined) return undefined;
+    if (route.type === 'local') return 'the node itself';
+    const isOwn = route.destination === `${text}/${familyOf(address) === 4 ? 32 : 128}`;
+    if (!isOwn || route.type !== 'unicast' || route.protocol === ROUTE_PROTOCOL) return undefined;
+    const [hop] = route.nextHops;
+    const link = hop?.link === undefined ? undefined : this.rtnetlink.links.get(hop.link);
+    return `a route by ${link?.name ?? hop?.gateway ?? 'others'}`;
   }
 
   /** Reads what the node has. */

@@ -69,9 +69,14 @@ export class Allocator {
    * Gives an owner an address of each family that the node has, those that are asked for among them. An owner that has
    * addresses already keeps them, if they are the ones that it asks for.
    *
+   * @param holderOf who has an address that is not one of our owners, in words
    * @throws IpamError; nothing is given then
    */
-  allocate(owner: string, requested: readonly AddressKey[] = []): readonly AddressKey[] {
+  allocate(
+    owner: string,
+    requested: readonly AddressKey[] = [],
+    holderOf: (address: AddressKey) => string | undefined = () => undefined,
+  ): readonly AddressKey[] {
     const kept = this.#byOwner.get(owner);
     if (kept !== undefined) {
       const other = requested.find((address) => !kept.includes(address));
@@ -85,7 +90,7 @@ export class Allocator {
     }
     const chosen = new Map<Family, AddressKey>();
     for (const address of requested) {
-      this.#checkRequested(owner, address);
+      this.#checkRequested(owner, address, holderOf);
       const family = familyOf(address);
       const other = chosen.get(family);
       if (other !== undefined && other !== address) {
@@ -98,7 +103,7 @@ export class Allocator {
     const given = new Map<AddressKey, boolean>();
     for (const family of families) {
       const asked = chosen.get(family);
-      given.set(asked ?? this.#next(owner, family), asked !== undefined);
+      given.set(asked ?? this.#next(owner, family, holderOf), asked !== undefined);
     }
     for (const [address, asked] of given) this.#poolOf(address)!.take(address, asked);
     const addresses = [...given.keys()];
@@ -148,14 +153,15 @@ export class Allocator {
     return this.#pools.find((pool) => pool.contains(address));
   }
 
-  #next(owner: string, family: Family): AddressKey {
+  #next(owner: string, family: Family, holderOf: (address: AddressKey) => string | undefined): AddressKey {
+    const isFree = (address: AddressKey): boolean => holderOf(address) === undefined;
     const pools = this.#pools.filter((pool) => pool.family === family);
     for (const pool of pools) {
-      const address = pool.fresh();
+      const address = pool.fresh(isFree);
       if (address !== undefined) return address;
     }
     for (const pool of pools) {
-      const address = pool.oldest();
+      const address = pool.oldest(isFree);
       if (address !== undefined) return address;
     }
     const text = pools.map((pool) => `${pool.text}: ${pool.used} in use`).join(', ');
@@ -167,7 +173,11 @@ export class Allocator {
     );
   }
 
-  #checkRequested(owner: string, address: AddressKey): void {
+  #checkRequested(
+    owner: string,
+    address: AddressKey,
+    holderOf: (address: AddressKey) => string | undefined,
+  ): void {
     const text = formatAddress(address);
     const pool = this.#poolOf(address);
     if (pool === undefined) {
@@ -187,7 +197,7 @@ export class Allocator {
         `neither the first nor the broadcast address of ${pool.text}`,
       );
     }
-    const other = this.#owners.get(address);
+    const other = this.#owners.get(address) ?? holderOf(address);
     if (other !== undefined)
       throw new IpamError(
         'IN_USE',

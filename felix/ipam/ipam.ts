@@ -49,8 +49,12 @@ export class Ipam {
    *
    * @throws IpamError
    */
-  allocate(owner: string, requested: readonly AddressKey[] = []): readonly AddressKey[] {
-    return this.allocator.allocate(owner, requested);
+  allocate(
+    owner: string,
+    requested: readonly AddressKey[] = [],
+    holderOf?: (address: AddressKey) => string | undefined,
+  ): readonly AddressKey[] {
+    return this.allocator.allocate(owner, requested, holderOf);
   }
 
   release(owner: string): readonly AddressKey[] {

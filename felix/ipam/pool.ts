@@ -86,14 +86,18 @@ export class Pool {
     return !this.#unusable.includes(address);
   }
 
-  /** The free address that comes next of those that were not released lately. */
-  fresh(): AddressKey | undefined {
+  /**
+   * The free address that comes next of those that were not released lately.
+   *
+   * @param isFree whether nobody has it that the pool does not know of
+   */
+  fresh(isFree: (address: AddressKey) => boolean = () => true): AddressKey | undefined {
     const start = this.#cursor === undefined ? this.range.first : this.#after(this.#cursor);
     let at = start;
     let wrapped = false;
     for (;;) {
       const skipped = findRange(this.#skipped, at);
-      if (skipped === undefined && !this.#used.has(at) && !this.#recent.has(at)) return at;
+      if (skipped === undefined && !this.#used.has(at) && !this.#recent.has(at) && isFree(at)) return at;
       const next = this.#after(skipped === undefined ? at : skipped.last);
       if (next <= at) {
         if (wrapped) return undefined;
@@ -105,8 +109,9 @@ export class Pool {
   }
 
   /** The free address that was released before all others that are remembered. */
-  oldest(): AddressKey | undefined {
-    for (const address of this.#recent) if (findRange(this.#skipped, address) === undefined) return address;
+  oldest(isFree: (address: AddressKey) => boolean = () => true): AddressKey | undefined {
+    for (const address of this.#recent)
+      if (findRange(this.#skipped, address) === undefined && isFree(address)) return address;
     return undefined;
   }
 

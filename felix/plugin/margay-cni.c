@@ -27,10 +27,12 @@
 #define MAGIC "margay-cni 1\n"
 
 /* Error codes of the CNI specification. */
+#define CNI_INVALID_ENVIRONMENT 4
 #define CNI_IO_FAILURE 5
 #define CNI_TRY_AGAIN_LATER 11
 
 #define MAX_INPUT (4u << 20)
+#define MAX_VARIABLES (1u << 20)
 #define MAX_ANSWER (16u << 20)
 
 /* Milliseconds: for standard input to end and for standard output to be read; for felix to be there; for its answer. */
@@ -291,6 +293,9 @@ int main(void)
 	for (char **variable = environ; *variable != NULL; variable++)
 		if (strncmp(*variable, "CNI_", 4) == 0)
 			append(&variables, *variable, strlen(*variable) + 1);
+	if (variables.length > MAX_VARIABLES)
+		fail(CNI_INVALID_ENVIRONMENT, "the CNI variables are too long", "found %zu bytes, expected at most %u",
+		     variables.length, MAX_VARIABLES);
 	append(&request, MAGIC, sizeof MAGIC - 1);
 	append_length(&request, variables.length);
 	append(&request, variables.at, variables.length);

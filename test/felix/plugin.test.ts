@@ -142,6 +142,14 @@ describe('the plugin', () => {
     expect(done.status).toBe(1);
   });
 
+  test('refuses variables of megabytes, which felix would not take', async () => {
+    await felix((connection) => connection.destroy());
+    const many = Array.from({ length: 12 }, (_, i) => [`CNI_X${i}`, 'x'.repeat(100_000)]);
+    const done = await end(start(Object.fromEntries(many)), '{}');
+    expect(JSON.parse(done.out)).toMatchObject({ code: 4, msg: 'the CNI variables are too long' });
+    expect(done.status).toBe(1);
+  });
+
   test('answers with error 11 in the version asked for while felix is not there', async () => {
     const done = await end(start(), '{ "name": "x", "cniVersion" : "0.4.0" }');
     expect(done.status).toBe(1);

@@ -446,6 +446,30 @@ describe('the MTU of pods', () => {
   });
 });
 
+test('no pod gets an address that the node or another plugin has', async () => {
+  await using node = await Node.start(['10.1.0.0/24', 'fd00:1::/64']);
+  using pod = node.pod();
+  using other = node.pod();
+  // As bridges and pods of the network that was here before leave them.
+  node.netns.exec('ip', ['link', 'add', 'cni0', 'up', 'type', 'bridge']);
+  for (const address of ['10.1.0.1/24', 'fd00:1::1/64'])
+    node.netns.exec('ip', ['address', 'add', address, 'dev', 'cni0']);
+  for (const to of ['10.1.0.2/32', 'fd00:1::3/128'])
+    node.netns.exec('ip', ['route', 'add', to, 'dev', 'cni0']);
+  expect(texts(await add(node, pod))).toEqual(['10.1.0.3', 'fd00:1::2']);
+  expect(texts(await add(node, other))).toEqual(['10.1.0.4', 'fd00:1::4']);
+  for (const [asked, holder] of [
+    ['10.1.0.1', 'the node itself'],
+    ['10.1.0.2', 'a route by cni0'],
+  ] as const) {
+    const request = { addresses: [parseAddress(asked)!] };
+    using third = node.pod();
+    await expect(add(node, third, request)).rejects.toThrow(
+      `${asked} was asked for and is in use by ${holder}`,
+    );
+  }
+});
+
 test('a full range is told, and has room again when a pod goes', async () => {
   await using node = await Node.start(['10.1.0.0/30']);
   const pods = [node.pod(), node.pod(), node.pod()];

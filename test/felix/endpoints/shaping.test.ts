@@ -60,6 +60,11 @@ describe('limits of a traffic of a pod', () => {
     const env = envOf('ADD', node.socket, { id: 'a', netns: pod.path });
     expect((await callPlugin(env, configuration({ runtimeConfig }))).status).toBe(0);
     const endpoint = node.network.find('a', 'eth0')!;
+    // Its making is looked at a moment later anyway.
+    const { endpoints, repair } = node.network;
+    await waitFor(() => endpoints.ageOf(endpoint.hostInterface) > 600 && repair.idle, {
+      what: 'it to be old',
+    });
     const [word, ...more] = how.split(' ');
     node.netns.exec('ip', ['link', word!, endpoint.hostInterface.replace('mgy', 'mgb'), ...more]);
     await waitFor(() => node.network.check(endpoint).length === 0, { what: 'the repair' });
