@@ -183,6 +183,9 @@ export class DesiredTable {
 
   #whole(): Changes {
     const { table } = this;
+    const hooks = [...this.#chains.values()].flatMap(({ there }) =>
+      there?.chain.base ? [there.chain.name] : [],
+    );
     const transaction: Operation[] = [{ op: 'add table', table }];
     if (this.#replace) transaction.push({ op: 'delete table', table }, { op: 'add table', table });
     const { chains, sets } = this.contents();
@@ -194,13 +197,17 @@ export class DesiredTable {
     for (const { rules } of chains) {
       for (const rule of rules) transaction.push({ op: 'add rule', table, rule });
     }
-    return new Changes(transaction, () => {
-      this.#forget();
-      this.#isThere = true;
-      for (const contents of chains) this.#trackedChain(contents.chain.name).there = contents;
-      for (const { set, elements } of sets) this.#adoptElements(this.#trackedSet(set), elements);
-      this.#settle();
-    });
+    return new Changes(
+      transaction,
+      () => {
+        this.#forget();
+        this.#isThere = true;
+        for (const contents of chains) this.#trackedChain(contents.chain.name).there = contents;
+        for (const { set, elements } of sets) this.#adoptElements(this.#trackedSet(set), elements);
+        this.#settle();
+      },
+      this.#replace ? hooks : undefined,
+    );
   }
 
   #difference(): Changes {
@@ -339,10 +346,13 @@ const UNKNOWN: readonly Rule[] = Object.freeze([]);
 /** What makes the kernel's state the desired one. */
 export class Changes {
   readonly transaction: Transaction;
+  /** Where the whole table is replaced: the chains of the old one that packets come in by. */
+  readonly replaced: readonly string[] | undefined;
   readonly #done: () => void;
 
-  constructor(transaction: Transaction, done: () => void) {
+  constructor(transaction: Transaction, done: () => void, replaced?: readonly string[]) {
     this.transaction = transaction;
+    this.replaced = replaced;
     this.#done = done;
   }
 

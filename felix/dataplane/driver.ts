@@ -4,7 +4,9 @@ import type { Nftables } from '#kernel/nftables/connection.ts';
 import { TransactionError } from '#kernel/nftables/error.ts';
 import type { RulesetChange } from '#kernel/nftables/monitor.ts';
 import type { Operation, Transaction } from '#kernel/nftables/operation.ts';
+import type { Changes } from './desired.ts';
 import { partsAtFault } from './fault.ts';
+import { removeBridges, replaceTable } from './replacement.ts';
 import { type NodeRuleset, type Part, partKey } from './ruleset.ts';
 
 /** What the driver needs of nf_tables; `Nftables` is it. */
@@ -66,6 +68,8 @@ export class RulesetDriver {
   /** What the table is like is not known: it is to be read. */
   #doubt = true;
   #strayed = false;
+  /** There may be a bridge of a replacement, of this process or of one before. */
+  #bridged = true;
   /** What the kernel refused until it is tried again. */
   #earlier: ReadonlyMap<string, Problem> = new Map();
 
@@ -122,7 +126,7 @@ export class RulesetDriver {
         break;
       }
       try {
-        this.#kernel.commit(changes.transaction);
+        this.#commit(changes);
         changes.done();
         this.#present = true;
         this.counters.transactions++;
@@ -147,6 +151,7 @@ export class RulesetDriver {
     }
     if (sent && read) this.#strayed = true;
     this.#problems.delete('');
+    if (this.#bridged) this.#removeBridges();
   }
 
   /** Tries again what the kernel refused before. @throws as `apply` */
@@ -201,6 +206,28 @@ export class RulesetDriver {
   /** What the table is like is to be found out before the next change: events were lost. */
   doubt(): void {
     this.#doubt = true;
+  }
+
+  #commit({ transaction, replaced }: Changes): void {
+    if (replaced === undefined) {
+      this.#kernel.commit(transaction);
+      return;
+    }
+    this.#bridged = true;
+    replaceTable(this.#kernel, this.#ruleset.desired.table, transaction, replaced);
+  }
+
+  #removeBridges(): void {
+    try {
+      removeBridges(this.#kernel, this.#ruleset.desired.table);
+      this.#bridged = false;
+    } catch (error) {
+      if (!(error instanceof Error)) throw error;
+      this.#log.error(
+        { error: error.message },
+        'what bridged a replacement of the table could not be removed yet',
+      );
+    }
   }
 
   #look(): void {

@@ -1,6 +1,6 @@
 /**
- * Sends packets of new connections all the time: `prober-process.ts PAIRS`, of which each is allowed or forbidden for good. Ends
- * with a line of JSON when standard input ends.
+ * Sends packets of new connections all the time: `prober-process.ts PAIRS [MS]`, of which each is allowed or forbidden for
+ * good; one of each every so many ms, 2 unless told. Ends with a line of JSON when standard input ends.
  */
 
 import { recv } from '#kernel/sys/libc.ts';
@@ -49,20 +49,31 @@ function collect(): void {
   }
 }
 
+const interval = Number(process.argv[3] ?? 2);
+let next = performance.now();
+let sending = true;
 /** Numbers go round the pairs. */
-const sending = setInterval(() => {
-  for (const [i, probe] of probes.entries()) {
-    number++;
-    sent.push(i);
-    times.push(performance.timeOrigin + performance.now());
-    transmit(probe, number);
+function send(): void {
+  if (!sending) return;
+  if (performance.now() >= next) {
+    next = performance.now() + interval;
+    for (const [i, probe] of probes.entries()) {
+      number++;
+      sent.push(i);
+      times.push(performance.timeOrigin + performance.now());
+      transmit(probe, number);
+    }
+    collect();
   }
-  collect();
-}, 2);
+  // Timers are no finer than a millisecond.
+  if (interval < 1) setImmediate(send);
+  else setTimeout(send, interval);
+}
+send();
 process.stdout.write('sending\n');
 process.stdin.resume();
 process.stdin.once('end', () => {
-  clearInterval(sending);
+  sending = false;
   setTimeout(() => {
     collect();
     const counts = pairs.map(({ allowed }) => ({ allowed, sent: 0, arrived: 0, lost: [] as number[] }));

@@ -1,8 +1,12 @@
+import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { agentSink } from '#cli/policy/ruleset.ts';
 import { NftablesDataplane } from '#felix/dataplane/dataplane.ts';
+import type { RulesetKernel } from '#felix/dataplane/driver.ts';
 import { DEFAULT_SETTINGS } from '#felix/dataplane/settings.ts';
 import { Compiler } from '#policy/compiler/compiler.ts';
+import { createNetns } from '#test/helpers/netns.ts';
+import { waitFor } from '#test/helpers/wait.ts';
 import { changesBetween } from '#test/policy/compiled.ts';
 import { endpointOf, type Slot } from './fabric.ts';
 import { allow, isolate, nodeObject, pod } from './objects.ts';
@@ -65,3 +69,87 @@ test('a table that is as it should be is not touched', async () => {
   expect(dataplane.driver.counters.unchanged).toBeGreaterThan(0);
   expect(listed()).toBe(before);
 });
+
+/** What no version of ours puts there, so that the table can not be changed into what it should be. */
+const strange = (): string => nft('add', 'counter', 'inet', 'margay', 'strange');
+const tables = (): string[] =>
+  nft('list', 'tables')
+    .split('\n')
+    .filter((line) => line !== '');
+
+test('a table that has to be replaced as a whole loses no packet', async () => {
+  const [client, server] = [slots[0]!, slots[3]!];
+  const pairs = [0, 1].flatMap((family) =>
+    [true, false].map((allowed) => ({
+      from: client.netns.path,
+      to: (allowed ? server : slots[4]!).netns.path,
+      source: client.addresses[family],
+      destination: (allowed ? server : slots[4]!).addresses[family],
+      port: 5000,
+      allowed,
+    })),
+  );
+  using home = createNetns();
+  const prober = home.spawn(
+    process.execPath,
+    [join(import.meta.dirname, 'prober-process.ts'), JSON.stringify(pairs), '0'],
+    { stdio: ['pipe', 'pipe', 'inherit'] },
+  );
+  let output = '';
+  prober.stdout!.on('data', (text) => {
+    output += text;
+  });
+  await waitFor(() => output.includes('sending'), { what: 'the prober to send' });
+  using dataplane = await restarted();
+  for (let round = 1; round <= 60; round++) {
+    strange();
+    await waitFor(() => dataplane.driver.counters.repairs === round, {
+      what: `repair ${round}`,
+      interval: 1,
+    });
+  }
+  expect(listed()).not.toContain('strange');
+  prober.stdin!.end();
+  await waitFor(() => output.includes(']'), { what: 'the count' });
+  const counts = JSON.parse(output.split('\n').find((line) => line.startsWith('['))!);
+  for (const { allowed, sent, arrived } of counts) {
+    expect(sent).toBeGreaterThan(1_000);
+    expect({ allowed, arrived }).toEqual({ allowed, arrived: allowed ? sent : 0 });
+  }
+  expect(tables()).toEqual(['table inet margay']);
+}, 120_000);
+
+test.each([1, 2, 3, 4, 5])(
+  'a replacement that ends at its transaction %i is ended by the next agent',
+  async (last) => {
+    strange();
+    const { name, namespace } = world.fabric.nodes[1]!;
+    let commits = 0;
+    /** As if it were killed there. */
+    const wrap = (kernel: RulesetKernel): RulesetKernel => ({
+      dump: (table) => kernel.dump(table),
+      elements: (table, set) => kernel.elements(table, set),
+      tables: () => kernel.tables(),
+      commit(transaction) {
+        if (++commits > last) throw new Error('killed');
+        return kernel.commit(transaction);
+      },
+    });
+    {
+      using dataplane = new NftablesDataplane({ settings: DEFAULT_SETTINGS, log: SILENT, namespace, wrap });
+      for (const [of, slot] of world.placed) {
+        if (slot.node.name === name) dataplane.setEndpoint(endpointOf(slot, of));
+      }
+      const compiler = new Compiler();
+      compiler.open(name, agentSink(dataplane.programs, compiler));
+      compiler.apply(changesBetween([], world.resources));
+      compiler.flush();
+      await dataplane.applied([], AbortSignal.timeout(10_000)).catch(() => undefined);
+    }
+    // Whatever is there: a table that packets come into, of one name or another.
+    expect(nft('list', 'ruleset')).toContain('hook forward');
+    using _next = await restarted();
+    expect(tables()).toEqual(['table inet margay']);
+    expect(listed()).not.toContain('strange');
+  },
+);
