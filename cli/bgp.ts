@@ -1,4 +1,5 @@
 import { Command, Option } from 'commander';
+import { stringify } from 'yaml';
 import { bgpService } from '#proto/bgp.ts';
 import { connect, type RpcClient } from '#proto/client.ts';
 import { margay } from '#proto/generated/bgp.js';
@@ -298,9 +299,7 @@ Examples:
     .command('events')
     .description('Session events as they happen, until Ctrl-C.')
     .option('--routes', 'changes of best paths too')
-    .addOption(
-      new Option('-o, --output <format>', 'how to print them').choices(['table', 'json']).default('table'),
-    )
+    .addOption(outputOption())
     .addHelpText('after', '\nExample:\n  margay bgp events --routes -o json')
     .action(({ routes, output }: { routes?: boolean; output: Format }) =>
       withSpeaker(async (speaker) => {
@@ -308,7 +307,9 @@ Examples:
           { routes: routes ?? false },
           { signal: context.signal },
         )) {
+          // A line or a document for each, so that whoever reads has it at once.
           if (output === 'json') out.write(`${JSON.stringify(plain(v1.Event, event))}\n`);
+          else if (output === 'yaml') out.write(`---\n${stringify(plain(v1.Event, event))}`);
           else out.write(`${eventLine(event)}\n`);
           await out.ready();
         }
