@@ -34,8 +34,8 @@ export interface ReceiverStatus {
 
 const FIRST_DELAY_MS = 50;
 const LAST_DELAY_MS = 5000;
-/** A change that is larger is none: the engine sends parts of 256 KiB. */
-const MAX_PARTS = 100_000;
+/** A change that is larger is none: the engine sends parts of 256 KiB, so that this is a GiB. */
+const MAX_PARTS = 4_000;
 
 /**
  * Follows the policy engine for as long as the signal lets it: connects, takes the snapshot, compares, takes the changes, and
@@ -105,11 +105,13 @@ export class PolicyReceiver {
     for await (const update of source.watch({ node }, { signal })) {
       parts.push(update);
       if (!update.commit) {
-        if (parts.length > MAX_PARTS) throw new Error(`a change of more than ${MAX_PARTS} parts`);
+        if (parts.length > MAX_PARTS)
+          throw new StreamError('parts of a change', `more than ${MAX_PARTS}`, 'a commit');
         continue;
       }
       const snapshot = parts.some((part) => part.snapshot === true);
-      if (first && !snapshot) throw new Error('the first change is no snapshot');
+      if (first && !snapshot)
+        throw new StreamError('snapshot', 'a change of what was not told', 'everything, first');
       const apply = readChange({ updates: parts, snapshot });
       parts = [];
       apply(programs);
