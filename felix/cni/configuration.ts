@@ -211,8 +211,13 @@ function readAttachments(fields: Fields): Attachment[] | undefined {
   }));
 }
 
-/** For answers to what could not be read so far that its version is known. */
-export function versionForError(fields: Fields | undefined): CniVersion {
-  const text = fields?.raw('cniVersion');
-  return typeof text === 'string' && isSpoken(text) ? text : LATEST;
+/** The version for an error about whatever: that of the configuration, if it can be read so far. */
+export function versionForError(input: string): CniVersion {
+  try {
+    const text = decodeConfiguration(input).raw('cniVersion');
+    return typeof text === 'string' && isSpoken(text) ? text : LATEST;
+  } catch (error) {
+    if (error instanceof CniError) return LATEST;
+    throw error;
+  }
 }

@@ -51,7 +51,11 @@ export function readEnvironment(variables: ReadonlyMap<string, string>): Environ
   }
   const interfaceName = get('CNI_IFNAME');
   if (needed('CNI_IFNAME') && !isInterfaceName(interfaceName)) {
-    throw invalid('CNI_IFNAME', interfaceName, '1 to 15 bytes without blanks, "/", ":" and "%", not "lo"');
+    throw invalid(
+      'CNI_IFNAME',
+      interfaceName,
+      '1 to 15 bytes without blanks, "/", ":" and "%", not "lo", "all" or "default"',
+    );
   }
   const netns = get('CNI_NETNS');
   if (netns !== '' && (!netns.startsWith('/') || netns.includes('\0')))
@@ -60,8 +64,11 @@ export function readEnvironment(variables: ReadonlyMap<string, string>): Environ
   return { command, containerId, netns, interfaceName, args, pod: readPod(args) };
 }
 
+/** What can be no interface of a pod; the last two are folders of kernel parameters. */
+const TAKEN = ['.', '..', 'lo', 'all', 'default'];
+
 function isInterfaceName(name: string): boolean {
-  return /^[^/:%\s\0]+$/.test(name) && !['.', '..', 'lo'].includes(name) && Buffer.byteLength(name) < 16;
+  return /^[^/:%\s\0]+$/.test(name) && !TAKEN.includes(name) && Buffer.byteLength(name) < 16;
 }
 
 /** `K=V;K=V`. */

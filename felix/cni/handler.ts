@@ -79,7 +79,7 @@ export class CniHandler {
       if (told.code === CNI.internal) {
         this.#log.error({ ...facts, stack: (error as Error).stack }, 'a CNI call failed by a fault of felix');
       } else this.#log.warn(facts, 'a CNI call failed');
-      return { status: 1, output: `${JSON.stringify(errorResult(versionForError(fields), told))}\n` };
+      return { status: 1, output: `${JSON.stringify(errorResult(versionForError(call.input), told))}\n` };
     }
   }
 

@@ -167,6 +167,22 @@ describe('what can not be is told with code and name', () => {
       /invalid CNI_IFNAME/,
     ],
     [
+      'an interface name of a folder of parameters: all',
+      'ADD',
+      { CNI_IFNAME: 'all' },
+      configuration(),
+      4,
+      /invalid CNI_IFNAME/,
+    ],
+    [
+      'an interface name of a folder of parameters: default',
+      'ADD',
+      { CNI_IFNAME: 'default' },
+      configuration(),
+      4,
+      /invalid CNI_IFNAME/,
+    ],
+    [
       'an interface name with a slash',
       'ADD',
       { CNI_IFNAME: 'a/b' },
@@ -374,6 +390,11 @@ describe('what can not be is told with code and name', () => {
     expect((await asked).result).toMatchObject({ code: 11 });
     expect(pod.ip('link', 'show')).toHaveLength(1);
   });
+});
+
+test('an error about the environment is in the version of the configuration, too', async () => {
+  const { result } = await call('ADD', configuration({ cniVersion: '0.4.0' }), { CNI_IFNAME: 'a/b' });
+  expect(result).toMatchObject({ cniVersion: '0.4.0', code: 4 });
 });
 
 test('VERSION tells all versions, with and without a configuration', async () => {
