@@ -85,7 +85,7 @@ describe('a reader that does not read', () => {
     expect(slow.receiver.commits).toBeLessThan(5);
     expect(ofSlow()).toMatchObject({ waiting: 0, behindSince: 0 });
     for (const reader of readers) await reader.cut();
-  });
+  }, 120_000);
 
   test('is not worked for while it is too far behind', async () => {
     const world = new World({ leastLimit: 4 });
