@@ -26,6 +26,8 @@ export const INTERFACE_PREFIX = 'mgy';
 
 /** What the makers of endpoints know of the dataplane. */
 export interface Dataplane {
+  /** Why the kernel takes no changes now, in words; undefined when it took the last ones. */
+  readonly refusal?: string | undefined;
   /** Takes the place of what was set before for the pod. Nothing is in force before `applied` says so. */
   setEndpoint(endpoint: WorkloadEndpoint): void;
   removeEndpoint(pod: string): void;

@@ -27,6 +27,8 @@ import { type CniVersion, isSince, LATEST } from './version.ts';
 export interface Wiring {
   /** Why no pod can be wired now; undefined when all is well. */
   readonly notReady: string | undefined;
+  /** Why no pod can come now, although those that are there can go. */
+  readonly noNewPods: string | undefined;
   /** Resolves when address, routes and policy are in the kernel. The same request once more gives the same endpoint. */
   add(request: EndpointRequest, signal: AbortSignal): Promise<Endpoint>;
   /** Resolves when nothing is left of it; also when there was nothing. */
@@ -98,8 +100,8 @@ export class CniHandler {
         return this.#check(environment, fields);
       case 'STATUS':
         readConfiguration(fields);
-        if (this.#wiring.notReady !== undefined)
-          throw new CniError(CNI.notAvailable, 'felix is not ready', this.#wiring.notReady);
+        if (this.#wiring.noNewPods !== undefined)
+          throw new CniError(CNI.notAvailable, 'felix is not ready', this.#wiring.noNewPods);
         return undefined;
       case 'GC':
         return this.#collect(fields);

@@ -38,6 +38,7 @@ export class NftablesDataplane implements Dataplane, Disposable {
   readonly #pods = new Map<AddressKey, string>();
   #monitor: NftablesMonitor | undefined;
   #inSync = false;
+  #refusal: string | undefined;
   #scheduled: NodeJS.Immediate | undefined;
   #retry: NodeJS.Timeout | undefined;
   /** What connections are to be judged for. */
@@ -101,6 +102,10 @@ export class NftablesDataplane implements Dataplane, Disposable {
   /** What is not in the kernel as it should be. */
   get problems(): readonly Problem[] {
     return this.driver.problems;
+  }
+
+  get refusal(): string | undefined {
+    return this.#refusal;
   }
 
   setEndpoint(endpoint: WorkloadEndpoint): void {
@@ -175,12 +180,14 @@ export class NftablesDataplane implements Dataplane, Disposable {
       // Before the programs are known, an old table stays in force: what it does not know is closed by it. Without one, all is closed.
       if (this.#inSync || !this.driver.present) this.driver.apply();
       this.#judgeStrays();
+      this.#refusal = undefined;
       if (this.#inSync) this.#judge();
     } catch (error) {
       failure = error;
+      this.#refusal = textOf(error);
       this.#fault(error, 'the dataplane could not be changed');
     }
-    if (this.driver.problems.length > 0) this.#retryLater();
+    if (failure !== undefined || this.driver.problems.length > 0) this.#retryLater();
     this.#answer(failure);
   }
 

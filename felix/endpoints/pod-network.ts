@@ -30,6 +30,7 @@ export class PodNetwork {
   readonly taken: Takeover;
   readonly #wires: Wires;
   readonly #log: Log;
+  readonly #dataplane: Dataplane;
   #stopped = false;
 
   private constructor(
@@ -39,6 +40,7 @@ export class PodNetwork {
     taken: Takeover,
     wires: Wires,
     log: Log,
+    dataplane: Dataplane,
   ) {
     this.ipam = ipam;
     this.endpoints = endpoints;
@@ -46,6 +48,7 @@ export class PodNetwork {
     this.taken = taken;
     this.#wires = wires;
     this.#log = log;
+    this.#dataplane = dataplane;
   }
 
   /**
@@ -71,11 +74,17 @@ export class PodNetwork {
         .commit()
         .catch((error: unknown) => log.warn({ error: String(error) }, 'the addresses are not on disk yet'));
     repair.start();
-    return new PodNetwork(ipam, endpoints, repair, taken, wires, log);
+    return new PodNetwork(ipam, endpoints, repair, taken, wires, log, dataplane);
   }
 
   get notReady(): string | undefined {
     return this.#stopped ? 'felix is stopping' : undefined;
+  }
+
+  /** Why a pod that came now would be refused; those that are there can go all the same. */
+  get noNewPods(): string | undefined {
+    const { refusal } = this.#dataplane;
+    return this.notReady ?? (refusal && `policies can not be put into the kernel: ${refusal}`);
   }
 
   add(request: EndpointRequest, signal: AbortSignal): Promise<Endpoint> {

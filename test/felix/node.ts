@@ -19,6 +19,7 @@ export const PLUGIN = join(import.meta.dirname, '../../build/margay-cni');
 /** A dataplane that notes what it is told, and has no policies. */
 export class NotedDataplane implements Dataplane {
   readonly endpoints = new Map<string, WorkloadEndpoint>();
+  refusal: string | undefined;
   /** What `applied` waits for. */
   gate: (pods: readonly string[], signal: AbortSignal) => Promise<void> = async () => {};
 

@@ -415,6 +415,19 @@ test('STATUS is silent while pods can come, and told to be 50 when not', async (
   Reflect.deleteProperty(node.network, 'notReady');
 });
 
+test('STATUS is 50 while the kernel refuses policies, and pods can go then', async () => {
+  const input = configuration({ cniVersion: '1.1.0' });
+  expect((await call('ADD', input)).status).toBe(0);
+  node.dataplane.refusal = 'ENOMEM';
+  expect((await call('STATUS', input)).result).toMatchObject({
+    code: 50,
+    details: expect.stringMatching(/ENOMEM/),
+  });
+  expect((await call('DEL', input)).status).toBe(0);
+  node.dataplane.refusal = undefined;
+  expect((await call('STATUS', input)).status).toBe(0);
+});
+
 test('GC removes what is not in its list, of its network', async () => {
   using second = node.pod();
   using third = node.pod();
