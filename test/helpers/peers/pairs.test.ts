@@ -1,4 +1,4 @@
-import { existsSync } from 'node:fs';
+import { existsSync, readdirSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { startTime } from '#lab/leftovers.ts';
 import type { Announcement, PeerKind } from '#lab/peers/description.ts';
@@ -13,6 +13,11 @@ const PAIRS: readonly (readonly [PeerKind, PeerKind])[] = [
   ['gobgpd', 'bird'],
 ];
 
+/** What FRR's daemons have there, by name and process: `bgpd.4711`. */
+function crashFolders(): Set<string> {
+  return new Set(existsSync('/var/tmp/frr') ? readdirSync('/var/tmp/frr') : []);
+}
+
 describe('two real peers', () => {
   for (const [kindA, kindB] of PAIRS) {
     test(`${kindA} and ${kindB} exchange IPv4 and IPv6 routes with their attributes, and leave nothing behind`, async (ctx) => {
@@ -22,6 +27,8 @@ describe('two real peers', () => {
         folders: [],
         namespaces: [],
       };
+      // Of processes that were killed, by whose numbers others go now.
+      const before = crashFolders();
       {
         using net = twoNamespaces();
         const routesOfA: Announcement[] = [
@@ -76,13 +83,15 @@ describe('two real peers', () => {
 
         for (const peer of [a, b]) {
           seen.pids.push(...peer.pids, ...peer.netns.processes());
-          seen.folders.push(peer.folder, ...peer.pids.map((pid) => `/var/tmp/frr/bgpd.${pid}`));
+          seen.folders.push(peer.folder);
           seen.namespaces.push(peer.netns.path);
         }
       }
       expect(seen.pids.length).toBeGreaterThanOrEqual(4);
       for (const pid of seen.pids) expect(startTime(pid), `process ${pid}`).toBeUndefined();
       for (const path of [...seen.folders, ...seen.namespaces]) expect(existsSync(path), path).toBe(false);
+      const left = [...crashFolders()].filter((name) => !before.has(name));
+      expect(left.filter((name) => seen.pids.includes(Number(name.split('.')[1])))).toEqual([]);
     });
   }
 });
