@@ -172,7 +172,7 @@ describe('a node under two routers', () => {
       margay.write({ ...config, kernel });
       expect(await margay.api.reload({})).toMatchObject({ changed: 0, reset: [] });
     };
-    const monitor = watchRoutes(node);
+    const monitor = await watchRoutes(node);
     await reload({ metric: 50 });
     await waitFor(() => places().join() === '109 50', {
       what: 'the other metric',
@@ -276,7 +276,7 @@ describe('a node under two routers', () => {
       expect(routes('-4', '10.244.1.0/24')).toMatchObject([{ type: 'blackhole' }]);
       // What changes while it is not there.
       await tor1.withdraw('203.0.113.0/24');
-      const monitor = watchDeletions(node, SHARED);
+      const monitor = await watchDeletions(node, SHARED);
       await margay.start();
       await margay.established();
       await waitFor(() => gateways('-4', '203.0.113.0/24').length === 0, {
@@ -335,20 +335,31 @@ function isDeep(a: readonly string[], b: readonly string[]): boolean {
 }
 
 /** Notes deletions of a prefix from now on; the returned function ends that and says which there were. */
-function watchDeletions(ns: Netns, prefix: string): () => Promise<string[]> {
-  const lines = watchRoutes(ns);
+async function watchDeletions(ns: Netns, prefix: string): Promise<() => Promise<string[]>> {
+  const lines = await watchRoutes(ns);
   return async () => (await lines()).filter((line) => line.startsWith(`Deleted ${prefix}`));
 }
 
-/** Notes changes of routes from now on; the returned function ends that and says which there were. */
-function watchRoutes(ns: Netns): () => Promise<string[]> {
+/** Notes changes of routes from when it resolves; the returned function ends that and says which there were up to then. */
+async function watchRoutes(ns: Netns): Promise<() => Promise<string[]>> {
   const child = ns.spawn('ip', ['-o', 'monitor', 'route'], { stdio: ['ignore', 'pipe', 'inherit'] });
   let text = '';
   child.stdout!.setEncoding('utf8').on('data', (chunk: string) => {
     text += chunk;
   });
   const ended = new Promise((resolve) => child.once('close', resolve));
+  const told = (marker: string) =>
+    waitFor(
+      () => {
+        ns.exec('ip', ['route', 'replace', 'blackhole', marker]);
+        ns.exec('ip', ['route', 'del', 'blackhole', marker]);
+        return text.includes(marker);
+      },
+      { what: 'the monitor to tell of a route' },
+    );
+  await told('203.0.113.1');
   return async () => {
+    await told('203.0.113.2');
     child.kill('SIGTERM');
     await ended;
     return text.split('\n');
