@@ -8,7 +8,7 @@ import type { margay } from '#proto/generated/felix.js';
 import type { Handlers } from '#proto/server.ts';
 import type { NftablesDataplane } from './dataplane/dataplane.ts';
 import type { Problem } from './dataplane/driver.ts';
-import { describePart } from './dataplane/ruleset.ts';
+import { describePart } from './dataplane/part.ts';
 import type { WorkloadEndpoint } from './endpoint.ts';
 import type { PolicyReceiver } from './policy/receiver.ts';
 

@@ -2,10 +2,10 @@ import type { Family } from '#datastore/address.ts';
 import { ct, type Field, fib, icmpv6, ip, ip6, meta, th } from '#kernel/nftables/field.ts';
 import { ACCEPT, type BaseChain, type Chain, goTo, PRIORITY, type Rule } from '#kernel/nftables/model.ts';
 import { RuleBuilder } from '#kernel/nftables/rule-builder.ts';
+import type { ClassId, Direction } from '#proto/program.ts';
 import { INTERFACE_PREFIX } from '../endpoint.ts';
-import type { ClassId, Direction } from '../policy/program.ts';
-import type { ChainContents } from './desired.ts';
 import { commentOf, PORT_TIERS, type PortTier } from './keys.ts';
+import type { ChainContents } from './same.ts';
 import * as sets from './sets.ts';
 import type { DataplaneSettings } from './settings.ts';
 

@@ -1,14 +1,18 @@
 import type { SetDump, TableDump } from '#kernel/nftables/dump.ts';
-import { chainIdentity, ruleIdentity, setIdentity, tableIdentity } from '#kernel/nftables/identity.ts';
-import type { Chain, Element, Rule, SetDefinition, Table } from '#kernel/nftables/model.ts';
+import { setIdentity, tableIdentity } from '#kernel/nftables/identity.ts';
+import type { Element, SetDefinition, Table } from '#kernel/nftables/model.ts';
 import type { Operation, Transaction } from '#kernel/nftables/operation.ts';
+import {
+  baseFirst,
+  byText,
+  type ChainContents,
+  elementKey,
+  sameChain,
+  sameElement,
+  sameRules,
+  UNKNOWN,
+} from './same.ts';
 import { Steps } from './steps.ts';
-
-/** A chain with its rules. */
-export interface ChainContents {
-  readonly chain: Chain;
-  readonly rules: readonly Rule[];
-}
 
 interface TrackedChain {
   wanted: ChainContents | undefined;
@@ -340,9 +344,6 @@ export class DesiredTable {
   }
 }
 
-/** Of a chain whose rules somebody changed. */
-const UNKNOWN: readonly Rule[] = Object.freeze([]);
-
 /** What makes the kernel's state the desired one. */
 export class Changes {
   readonly transaction: Transaction;
@@ -377,54 +378,4 @@ function difference(set: TrackedSet): { remove: Element[]; add: Element[] } {
     if (wanted) add.push(wanted);
   }
   return { remove, add };
-}
-
-/** What tells elements of a set apart. */
-export function elementKey({ key, end }: Element): string {
-  return end === undefined ? key : `${key}-${end}`;
-}
-
-function sameElement(a: Element | undefined, b: Element | undefined): boolean {
-  if (a === b) return true;
-  if (a === undefined || b === undefined || a.comment !== b.comment) return false;
-  const { value: x } = a;
-  const { value: y } = b;
-  if (typeof x !== 'object' || typeof y !== 'object') return x === y;
-  return x.verdict === y.verdict && chainOf(x) === chainOf(y);
-}
-
-function chainOf(verdict: Extract<Element['value'], object>): string | undefined {
-  return 'chain' in verdict ? verdict.chain : undefined;
-}
-
-function sameChain(wanted: ChainContents, there: ChainContents): boolean {
-  return wanted.chain === there.chain || chainIdentity(wanted.chain) === chainIdentity(there.chain);
-}
-
-function sameRules(wanted: readonly Rule[], there: readonly Rule[]): boolean {
-  return (
-    wanted === there ||
-    (there !== UNKNOWN &&
-      wanted.length === there.length &&
-      wanted.every((rule, i) => ruleIdentity(rule) === ruleIdentity(there[i]!)))
-  );
-}
-
-/** Base chains in the order in which a packet meets them, then the others by name. */
-function baseFirst(a: Chain, b: Chain): number {
-  if (a.base === undefined || b.base === undefined) {
-    if (a.base === b.base) return byText(a.name, b.name);
-    return a.base === undefined ? 1 : -1;
-  }
-  return (
-    HOOKS.indexOf(a.base.hook) - HOOKS.indexOf(b.base.hook) ||
-    a.base.priority - b.base.priority ||
-    byText(a.name, b.name)
-  );
-}
-
-const HOOKS = ['prerouting', 'input', 'forward', 'output', 'postrouting'];
-
-function byText(a: string, b: string): number {
-  return a < b ? -1 : a > b ? 1 : 0;
 }

@@ -6,8 +6,9 @@ import type { RulesetChange } from '#kernel/nftables/monitor.ts';
 import type { Operation, Transaction } from '#kernel/nftables/operation.ts';
 import type { Changes } from './desired.ts';
 import { partsAtFault } from './fault.ts';
+import { type Part, partKey } from './part.ts';
 import { removeBridges, replaceTable } from './replacement.ts';
-import { type NodeRuleset, type Part, partKey } from './ruleset.ts';
+import type { NodeRuleset } from './ruleset.ts';
 
 /** What the driver needs of nf_tables; `Nftables` is it. */
 export type RulesetKernel = Pick<Nftables, 'commit' | 'dump' | 'elements' | 'tables'>;

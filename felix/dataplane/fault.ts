@@ -1,7 +1,8 @@
 import type { Hex } from '#kernel/nftables/hex.ts';
 import type { Operation } from '#kernel/nftables/operation.ts';
-import { DIRECTIONS } from '../policy/program.ts';
-import type { NodeRuleset, Part } from './ruleset.ts';
+import { DIRECTIONS } from '#proto/program.ts';
+import type { Part } from './part.ts';
+import type { NodeRuleset } from './ruleset.ts';
 
 /**
  * The parts of the ruleset that an operation is about: what is to be closed when the kernel refuses it. None for what holds

@@ -1,32 +1,25 @@
-import { type AddressKey, type AddressPrefix, type Family, familyOf, rangeOf } from '#datastore/address.ts';
-import { normaliseElements } from '#kernel/nftables/elements.ts';
-import { type Element, goTo, RETURN, type SetDefinition, type Table } from '#kernel/nftables/model.ts';
-import { NO_PORTS, type PortSet, type PortVerdicts, PROTOCOL_NUMBERS, unionOf } from '#proto/ports.ts';
-import type { HostPort, WorkloadEndpoint } from '../endpoint.ts';
-import {
-  type BlockRange,
-  type ClassId,
-  DIRECTIONS,
-  type Direction,
-  type EndpointProgram,
-  type PodKey,
-  type ProgramSink,
-} from '../policy/program.ts';
+import { type AddressKey, type Family, familyOf } from '#datastore/address.ts';
+import { type Element, goTo, type Table } from '#kernel/nftables/model.ts';
+import { NO_PORTS, type PortVerdicts } from '#proto/ports.ts';
+import { type ClassId, DIRECTIONS, type Direction, type PodKey } from '#proto/program.ts';
+import type { WorkloadEndpoint } from '../endpoint.ts';
+import type { BlockRange, EndpointProgram, ProgramSink } from '../policy/program.ts';
 import { classChain, closedDirectionChain, commonChains, isNatChain } from './chains.ts';
+import {
+  addressElements,
+  blockElements,
+  type Contribution,
+  classElements,
+  hostPortElements,
+  programElements,
+  settingElements,
+} from './contributions.ts';
 import { DesiredTable } from './desired.ts';
-import { addressHex, commentOf, interfaceHex, PORT_TIERS, portElements, portHex } from './keys.ts';
+import { addressHex } from './keys.ts';
+import { type Part, partKey } from './part.ts';
+import { elementKey, sameElement } from './same.ts';
 import * as sets from './sets.ts';
-import { type DataplaneSettings, DEFAULT_SETTINGS, type ProtocolPort } from './settings.ts';
-
-/** What the kernel refused, and what is closed for it. */
-export type Part =
-  | { readonly kind: 'pod'; readonly pod: PodKey }
-  | { readonly kind: 'class'; readonly direction: Direction; readonly id: ClassId }
-  | { readonly kind: 'peers'; readonly direction: Direction }
-  /** Translation of addresses: it is left out, and no packet is. */
-  | { readonly kind: 'nat' };
-
-type Contribution = readonly [SetDefinition, Element];
+import { type DataplaneSettings, DEFAULT_SETTINGS } from './settings.ts';
 
 interface ClassState {
   readonly id: ClassId;
@@ -84,15 +77,9 @@ export class NodeRuleset implements ProgramSink {
   constructor(settings: DataplaneSettings = DEFAULT_SETTINGS, table: Table = MARGAY_TABLE) {
     this.#settings = settings;
     this.desired = new DesiredTable(table);
-    for (const family of [4, 6] as const) {
-      this.desired.keepSet(sets.workloads(family));
-      this.#prefixes(sets.serviceSet(family), family, settings.serviceRanges);
-      this.#prefixes(sets.natSourceSet(family), family, settings.natOutgoing);
-      this.#prefixes(sets.natExcludedSet(family), family, settings.natExcluded);
-    }
+    for (const family of [4, 6] as const) this.desired.keepSet(sets.workloads(family));
     for (const direction of DIRECTIONS) this.desired.keepSet(sets.podMap(direction));
-    this.#ports(sets.failsafeSet('inbound'), settings.podToHost === 'drop' ? settings.failsafeInbound : []);
-    this.#ports(sets.failsafeSet('outbound'), settings.hostToPod === 'drop' ? settings.failsafeOutbound : []);
+    for (const [set, element] of settingElements(settings)) this.desired.put(set, element);
   }
 
   setWorkload(workload: WorkloadEndpoint): void {
@@ -277,26 +264,12 @@ export class NodeRuleset implements ProgramSink {
 
   #baseElements(pod: PodKey, { workload, program }: PodState): Contribution[] {
     if (workload === undefined) return [];
-    const name = interfaceHex(workload.interface);
-    const comment = commentOf(pod);
-    const elements: Contribution[] = workload.addresses.map((address) => [
-      sets.workloads(familyOf(address)),
-      { key: name + addressHex(address), comment },
-    ]);
-    if (program === undefined || this.#isClosed({ kind: 'pod', pod })) return elements;
-    for (const direction of DIRECTIONS) {
-      const { isolated, anyPeer, otherwise } = program[direction];
-      const looked = isolated && anyPeer.text !== 'all';
-      const value = looked ? goTo(direction) : RETURN;
-      elements.push([sets.podMap(direction), { key: name, value, comment }]);
-      if (!looked) continue;
-      elements.push(...portContributions(name, comment, anyPeer, (t) => sets.ruleSet(direction, 'any', t)));
-      elements.push(
-        ...portContributions(name, comment, otherwise, (t) => sets.ruleSet(direction, 'otherwise', t)),
-      );
-    }
-    if (!this.#isClosed({ kind: 'nat' })) elements.push(...hostPortElements(workload, comment));
-    return elements;
+    const isClosed = program === undefined || this.#isClosed({ kind: 'pod', pod });
+    return [
+      ...addressElements(workload),
+      ...(isClosed ? [] : programElements(workload, program)),
+      ...(isClosed || this.#isClosed({ kind: 'nat' }) ? [] : hostPortElements(workload)),
+    ];
   }
 
   #entryElements(
@@ -304,20 +277,11 @@ export class NodeRuleset implements ProgramSink {
     id: ClassId,
     pod: PodKey,
     { workload, program }: PodState,
-    { accept, drop }: PortVerdicts,
+    verdicts: PortVerdicts,
   ): Contribution[] {
     const isClosed = this.#isClosed({ kind: 'pod', pod }) || this.#isClosed({ kind: 'class', direction, id });
     if (workload === undefined || isClosed) return [];
-    const name = interfaceHex(workload.interface);
-    const comment = commentOf(pod);
-    // What any peer may do was accepted before: with it, "all but these ports" is "all", one exact element.
-    const both = unionOf([accept, program?.[direction].anyPeer ?? NO_PORTS]);
-    return [
-      ...portContributions(name, comment, both.text === 'all' ? both : accept, (t) =>
-        sets.classSet(direction, id, 'accept', t),
-      ),
-      ...portContributions(name, comment, drop, (t) => sets.classSet(direction, id, 'drop', t)),
-    ];
+    return classElements(direction, id, workload, verdicts, program?.[direction].anyPeer ?? NO_PORTS);
   }
 
   #renewBlocks(direction: Direction, family: Family): void {
@@ -325,17 +289,13 @@ export class NodeRuleset implements ProgramSink {
     const map = sets.blockMap(direction, family);
     const isClosed = this.#isClosed({ kind: 'peers', direction });
     const ranges = isClosed ? [] : state.ranges[family];
-    const elements = normaliseElements(
-      map,
-      ranges.map(({ first, last, class: id }) => ({
-        key: addressHex(first),
-        end: addressHex(last),
-        value: goTo(sets.classChain(direction, id)),
-      })),
-    );
+    const elements = blockElements(direction, family, ranges);
     // Most ranges stay as they are: the elements that do are kept.
-    const before = new Map(state.blocks[family].map((element) => [identity(element), element]));
-    const renewed = elements.map((element) => before.get(identity(element)) ?? element);
+    const before = new Map(state.blocks[family].map((element) => [elementKey(element), element]));
+    const renewed = elements.map((element) => {
+      const known = before.get(elementKey(element));
+      return known !== undefined && sameElement(known, element) ? known : element;
+    });
     const kept = new Set(renewed);
     for (const element of state.blocks[family]) {
       if (!kept.has(element)) this.desired.remove(map.name, element);
@@ -415,46 +375,6 @@ export class NodeRuleset implements ProgramSink {
     if (workload || program || classes.ingress.size > 0 || classes.egress.size > 0) return;
     this.#pods.delete(pod);
   }
-
-  #prefixes(set: SetDefinition, family: Family, prefixes: readonly AddressPrefix[]): void {
-    const elements = prefixes
-      .filter(({ address }) => familyOf(address) === family)
-      .map(rangeOf)
-      .map(({ first, last }) => ({ key: addressHex(first), end: addressHex(last) }));
-    for (const element of normaliseElements(set, elements)) this.desired.put(set, element);
-  }
-
-  #ports(set: SetDefinition, ports: readonly ProtocolPort[]): void {
-    for (const { protocol, port } of ports) {
-      this.desired.put(set, { key: portHex(PROTOCOL_NUMBERS[protocol], port) });
-    }
-  }
-}
-
-function portContributions(
-  name: string,
-  comment: string,
-  ports: PortSet,
-  setOf: (tier: (typeof PORT_TIERS)[number]) => SetDefinition,
-): Contribution[] {
-  const elements = portElements(name, ports, comment);
-  return PORT_TIERS.flatMap((tier) => elements[tier].map((element): Contribution => [setOf(tier), element]));
-}
-
-function hostPortElements({ addresses, hostPorts }: WorkloadEndpoint, comment: string): Contribution[] {
-  return hostPorts.flatMap(({ protocol, hostPort, containerPort, hostIp }: HostPort) => {
-    const number = PROTOCOL_NUMBERS[protocol];
-    return addresses
-      .filter((address) => hostIp === undefined || familyOf(hostIp) === familyOf(address))
-      .map((address): Contribution => {
-        const family = familyOf(address);
-        const value = addressHex(address) + portHex(0, containerPort).slice(8);
-        const port = portHex(number, hostPort);
-        return hostIp === undefined
-          ? [sets.hostPortMap(family), { key: port, value, comment }]
-          : [sets.hostAddressPortMap(family), { key: addressHex(hostIp) + port, value, comment }];
-      });
-  });
 }
 
 function newDirection(): DirectionState {
@@ -465,21 +385,4 @@ function newDirection(): DirectionState {
     ranges: { 4: [], 6: [] },
     touched: new Set(),
   };
-}
-
-function identity({ key, end, value }: Element): string {
-  return `${key}-${end ?? ''}-${typeof value === 'object' && 'chain' in value ? value.chain : ''}`;
-}
-
-/** In words: `pod shop/web-0`. */
-export function describePart(part: Part): string {
-  if (part.kind === 'nat') return 'translation of addresses';
-  return part.kind === 'peers' ? `peers of ${part.direction}` : partKey(part);
-}
-
-/** The same for the same part. */
-export function partKey(part: Part): string {
-  if (part.kind === 'nat') return 'nat';
-  if (part.kind === 'pod') return `pod ${part.pod}`;
-  return part.kind === 'class' ? `class ${part.direction} ${part.id}` : `peers ${part.direction}`;
 }

@@ -1,6 +1,6 @@
 import type { Family } from '#datastore/address.ts';
 import type { SetDefinition } from '#kernel/nftables/model.ts';
-import type { ClassId, Direction } from '../policy/program.ts';
+import type { ClassId, Direction } from '#proto/program.ts';
 import { PORT_SHAPES, type PortTier } from './keys.ts';
 
 /*

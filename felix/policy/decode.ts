@@ -1,7 +1,8 @@
 import type { AddressKey, Family } from '#datastore/address.ts';
 import { margay } from '#proto/generated/policy.js';
 import { mergeRanges, NO_PORTS, type PortRange, type PortSet, portSet, portVerdicts } from '#proto/ports.ts';
-import type { BlockRange, ClassId, Direction, EndpointRules, ProgramSink } from './program.ts';
+import type { ClassId, Direction, EndpointRules } from '#proto/program.ts';
+import type { BlockRange, ProgramSink } from './program.ts';
 import { type Programs, SnapshotKeys } from './programs.ts';
 
 type Update = margay.policy.v1.IUpdate;

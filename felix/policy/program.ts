@@ -5,16 +5,8 @@
  */
 
 import type { AddressKey, AddressRange, Family } from '#datastore/address.ts';
-import type { PortSet, PortVerdicts } from '#proto/ports.ts';
-
-/** `namespace/name`. */
-export type PodKey = string;
-
-/** Names an address class: 32 hexadecimal digits, the same for the same meaning on every node and after any restart. */
-export type ClassId = string;
-
-export type Direction = 'ingress' | 'egress';
-export const DIRECTIONS: readonly Direction[] = ['ingress', 'egress'];
+import type { PortVerdicts } from '#proto/ports.ts';
+import type { ClassId, Direction, EndpointRules, PodKey } from '#proto/program.ts';
 
 export interface EndpointProgram {
   readonly uid: string;
@@ -22,15 +14,6 @@ export interface EndpointProgram {
   readonly addresses: readonly AddressKey[];
   readonly ingress: EndpointRules;
   readonly egress: EndpointRules;
-}
-
-export interface EndpointRules {
-  /** Whether anything is to be looked up; if not, everything is accepted. */
-  readonly isolated: boolean;
-  /** Accepted whoever the peer is. */
-  readonly anyPeer: PortSet;
-  /** Accepted where the class of the peer says nothing. The rest is dropped. */
-  readonly otherwise: PortSet;
 }
 
 /** Addresses of one class, except those that have one of their own. */

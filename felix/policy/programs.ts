@@ -1,14 +1,7 @@
 import { type AddressKey, type Family, familyOf, findRange } from '#datastore/address.ts';
 import { includes, type PortVerdict, type PortVerdicts, type Protocol, verdictOn } from '#proto/ports.ts';
-import {
-  type BlockRange,
-  type ClassId,
-  DIRECTIONS,
-  type Direction,
-  type EndpointProgram,
-  type PodKey,
-  type ProgramSink,
-} from './program.ts';
+import { type ClassId, DIRECTIONS, type Direction, type PodKey } from '#proto/program.ts';
+import type { BlockRange, EndpointProgram, ProgramSink } from './program.ts';
 import { ChangeScope } from './scope.ts';
 
 interface DirectionPrograms {

@@ -1,6 +1,7 @@
 import type { AddressKey } from '#datastore/address.ts';
 import { isSubset, type PortVerdicts, unionOf } from '#proto/ports.ts';
-import type { EndpointProgram, EndpointRules, PodKey } from './program.ts';
+import type { EndpointRules, PodKey } from '#proto/program.ts';
+import type { EndpointProgram } from './program.ts';
 
 /**
  * Which connections changes of programs may be about: those of some pods, and those of some addresses with any pod. What

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import type { ClassId } from '../program/program.ts';
+import type { ClassId } from '#proto/program.ts';
 import type { Facet } from './atoms.ts';
 
 /**

@@ -14,7 +14,7 @@ import {
   unionOf,
   without,
 } from '#proto/ports.ts';
-import type { EndpointRules } from '../program/program.ts';
+import type { EndpointRules } from '#proto/program.ts';
 import type { Atom, Facet } from './atoms.ts';
 import { type Action, acceptedPorts, type DecisionTier, surelyAcceptedPorts } from './decide.ts';
 import type { PodGroup } from './pods.ts';

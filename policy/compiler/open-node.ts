@@ -3,13 +3,8 @@
  */
 
 import type { AddressKey } from '#datastore/address.ts';
-import {
-  DIRECTIONS,
-  type Direction,
-  type EndpointProgram,
-  type EndpointRules,
-  type ProgramSink,
-} from '../program/program.ts';
+import { DIRECTIONS, type Direction, type EndpointRules } from '#proto/program.ts';
+import type { EndpointProgram, ProgramSink } from '../program/program.ts';
 import type { GroupRules } from './group-rules.ts';
 import type { PodEntry, PodGroup } from './pods.ts';
 import { View, type ViewContext } from './view.ts';

@@ -5,7 +5,7 @@
 import { type AddressKey, parseAddress } from '#datastore/address.ts';
 import type { Pod } from '#datastore/kinds/pod.ts';
 import type { Labels, Protocol } from '#datastore/schema.ts';
-import type { PodKey } from '../program/program.ts';
+import type { PodKey } from '#proto/program.ts';
 import type { Atom } from './atoms.ts';
 
 /** Pods of one namespace with the same labels and the same named ports. */

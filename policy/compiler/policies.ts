@@ -2,7 +2,7 @@
  * The policies that are in force, by the pods that they are about, and the atoms that their rules share.
  */
 
-import type { Direction } from '../program/program.ts';
+import type { Direction } from '#proto/program.ts';
 import { Atom } from './atoms.ts';
 import type { AtomRule, TierRules } from './group-rules.ts';
 import type { PodGroup } from './pods.ts';

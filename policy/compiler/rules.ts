@@ -11,7 +11,7 @@ import type {
   NetworkPolicyRule,
 } from '#datastore/kinds/network-policy.ts';
 import { ALL_PORTS, NO_PORTS, type PortSet, portsOf, unionOf } from '#proto/ports.ts';
-import type { Direction } from '../program/program.ts';
+import type { Direction } from '#proto/program.ts';
 import { ALL, canonicalSelector } from '../selector.ts';
 import type { PortName } from './atoms.ts';
 import { rangesOf } from './blocks.ts';

@@ -5,7 +5,8 @@
 
 import { type AddressKey, type AddressRange, type Family, familyOf, findRange } from '#datastore/address.ts';
 import type { PortVerdicts } from '#proto/ports.ts';
-import type { BlockRange, ClassId, Direction, ProgramSink } from '../program/program.ts';
+import type { ClassId, Direction } from '#proto/program.ts';
+import type { BlockRange, ProgramSink } from '../program/program.ts';
 import type { Atom, Facet } from './atoms.ts';
 import { cutInPieces, type Piece } from './blocks.ts';
 import type { ClassNames } from './class-names.ts';

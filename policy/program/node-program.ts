@@ -11,7 +11,8 @@ import {
   verdictOn,
   without,
 } from '#proto/ports.ts';
-import type { BlockRange, ClassId, Direction, EndpointProgram, PodKey, ProgramSink } from './program.ts';
+import type { ClassId, Direction, PodKey } from '#proto/program.ts';
+import type { BlockRange, EndpointProgram, ProgramSink } from './program.ts';
 
 /** All programs of a node, put together from their changes. */
 export class NodeProgram implements ProgramSink {

@@ -4,16 +4,8 @@
  */
 
 import type { AddressKey, AddressRange, Family } from '#datastore/address.ts';
-import type { PortSet, PortVerdicts } from '#proto/ports.ts';
-
-/** `namespace/name`. */
-export type PodKey = string;
-
-/** Names an address class: 32 hexadecimal digits, a digest of what the class means, the same in every process. */
-export type ClassId = string;
-
-export type Direction = 'ingress' | 'egress';
-export const DIRECTIONS: readonly Direction[] = ['ingress', 'egress'];
+import type { PortVerdicts } from '#proto/ports.ts';
+import type { ClassId, Direction, EndpointRules, PodKey } from '#proto/program.ts';
 
 /** The part of a program that is about one pod of the node, whether it has addresses yet or not. */
 export interface EndpointProgram {
@@ -22,16 +14,6 @@ export interface EndpointProgram {
   readonly addresses: readonly AddressKey[];
   readonly ingress: EndpointRules;
   readonly egress: EndpointRules;
-}
-
-/** One direction of an endpoint. */
-export interface EndpointRules {
-  /** Whether anything is to be looked up; if not, everything is accepted. */
-  readonly isolated: boolean;
-  /** Accepted whoever the peer is. */
-  readonly anyPeer: PortSet;
-  /** Accepted where the class of the peer says nothing. The rest is dropped. */
-  readonly otherwise: PortSet;
 }
 
 /** Addresses of one class; those of pods that are in the map of addresses are not meant. */

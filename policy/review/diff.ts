@@ -17,8 +17,8 @@ import {
 import type { NetworkPolicy } from '#datastore/kinds/network-policy.ts';
 import { describeKey, keyOf, type Resource } from '#datastore/resource.ts';
 import { type PortSet, without } from '#proto/ports.ts';
+import type { PodKey } from '#proto/program.ts';
 import { cutInPieces } from '../compiler/blocks.ts';
-import type { PodKey } from '../program/program.ts';
 import { allOf, FAMILIES, type Place, Side, takenAddresses, withAddresses } from './side.ts';
 
 /** Connections that a change opens or closes: from each of one end to each of the other, but none to itself. */

@@ -11,7 +11,7 @@ import {
   rangeOf,
 } from '#datastore/address.ts';
 import { ALL_PORTS, type PortSet, without } from '#proto/ports.ts';
-import type { PodKey } from '../program/program.ts';
+import type { PodKey } from '#proto/program.ts';
 import type { End } from './diff.ts';
 
 /** A range as a prefix if it is one, else `first-last`. */

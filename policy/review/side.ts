@@ -14,9 +14,9 @@ import {
 import type { Pod } from '#datastore/kinds/pod.ts';
 import type { Resource } from '#datastore/resource.ts';
 import { ALL_PORTS, intersectionOf, type PortSet } from '#proto/ports.ts';
+import { type ClassId, DIRECTIONS, type Direction, type PodKey } from '#proto/program.ts';
 import { cutInPieces, rangesOf } from '../compiler/blocks.ts';
 import type { NodeProgram } from '../program/node-program.ts';
-import { type ClassId, DIRECTIONS, type Direction, type PodKey } from '../program/program.ts';
 import { compileResources } from './compile.ts';
 
 export const FAMILIES: readonly Family[] = [4, 6];

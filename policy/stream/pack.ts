@@ -6,15 +6,8 @@
 import type { AddressKey, Family } from '#datastore/address.ts';
 import { margay } from '#proto/generated/policy.js';
 import { type PortSet, type PortVerdicts, PROTOCOLS } from '#proto/ports.ts';
-import {
-  type BlockRange,
-  type ClassId,
-  DIRECTIONS,
-  type Direction,
-  type EndpointProgram,
-  type EndpointRules,
-  type PodKey,
-} from '../program/program.ts';
+import { type ClassId, DIRECTIONS, type Direction, type EndpointRules, type PodKey } from '#proto/program.ts';
+import type { BlockRange, EndpointProgram } from '../program/program.ts';
 import type { Pending } from './pending.ts';
 
 type Update = margay.policy.v1.IUpdate;

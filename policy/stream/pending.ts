@@ -4,14 +4,8 @@
 
 import type { AddressKey, Family } from '#datastore/address.ts';
 import type { PortVerdicts } from '#proto/ports.ts';
-import type {
-  BlockRange,
-  ClassId,
-  Direction,
-  EndpointProgram,
-  PodKey,
-  ProgramSink,
-} from '../program/program.ts';
+import type { ClassId, Direction, PodKey } from '#proto/program.ts';
+import type { BlockRange, EndpointProgram, ProgramSink } from '../program/program.ts';
 
 export class Pending implements Omit<ProgramSink, 'commit' | 'classGone'> {
   /** Whether it is told to somebody who knows nothing: then what is taken away need not be said. */

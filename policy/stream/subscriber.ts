@@ -2,7 +2,8 @@
  * One reader of a node's programs: what it has not been told yet, and how far it is.
  */
 
-import type { ClassId, ProgramSink } from '../program/program.ts';
+import type { ClassId } from '#proto/program.ts';
+import type { ProgramSink } from '../program/program.ts';
 import type { Batch } from './pack.ts';
 import { Pending } from './pending.ts';
 

@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { type ChainContents, DesiredTable } from '#felix/dataplane/desired.ts';
+import { DesiredTable } from '#felix/dataplane/desired.ts';
+import type { ChainContents } from '#felix/dataplane/same.ts';
 import { Nftables } from '#kernel/nftables/connection.ts';
 import { meta } from '#kernel/nftables/field.ts';
 import { type Element, goTo, RETURN, type SetDefinition } from '#kernel/nftables/model.ts';

@@ -10,7 +10,7 @@ import { Compiler } from '#policy/compiler/compiler.ts';
 import { type Cluster, hasOwnNetwork } from '#policy/evaluator/cluster.ts';
 import type { Party, Traffic } from '#policy/evaluator/traffic.ts';
 import { NodeProgram } from '#policy/program/node-program.ts';
-import { DIRECTIONS, type Direction } from '#policy/program/program.ts';
+import { DIRECTIONS, type Direction } from '#proto/program.ts';
 
 /** Compiles for all nodes and keeps what they are told. */
 export class CompiledCluster {

@@ -5,9 +5,10 @@
 
 import type { AddressKey } from '#datastore/address.ts';
 import { NodeProgram } from '#policy/program/node-program.ts';
-import { type BlockRange, DIRECTIONS, type Direction, type EndpointRules } from '#policy/program/program.ts';
+import type { BlockRange } from '#policy/program/program.ts';
 import { margay } from '#proto/generated/policy.js';
 import { type PortRange, type PortSet, portSet, portVerdicts } from '#proto/ports.ts';
+import { DIRECTIONS, type Direction, type EndpointRules } from '#proto/program.ts';
 
 const v1 = margay.policy.v1;
 type Update = margay.policy.v1.Update;
