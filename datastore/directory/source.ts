@@ -2,10 +2,10 @@
  * A directory of YAML and JSON files as a source of resources.
  */
 
+import { Bell } from '../bell.ts';
 import type { Problem } from '../problem.ts';
 import type { Resource } from '../resource.ts';
 import type { Change, Source, Update } from '../source.ts';
-import { Bell } from './bell.ts';
 import { Claims } from './claims.ts';
 import { readFileContents } from './documents.ts';
 import { PATIENCE, type Scan, Scanner } from './scanner.ts';

@@ -1,0 +1,117 @@
+/**
+ * What a list-watch loop does next: a plain function of what it knows and of how the last attempt went.
+ *
+ * A watch is taken up again where it ended for as long as the server lets it. Everything is asked for anew when it does
+ * not (410), and when the same place has led nowhere twice: a server that was set back in time knows nothing of the
+ * version that it is asked to begin from, and says so by saying nothing.
+ */
+
+import {
+  AccessError,
+  ApiStatusError,
+  CutError,
+  StallError,
+  StreamError,
+  UnreachableError,
+} from './errors.ts';
+
+export interface Course {
+  /** Version to watch from; `undefined` if everything has to be asked for. */
+  readonly version: string | undefined;
+  /**
+   * How everything is asked for: `stream`, as the beginning of a watch; `pages`, as a list in pieces of which each has to
+   * be asked for before the server has forgotten that version; `whole`, as a list in one piece.
+   */
+  readonly way: 'stream' | 'pages' | 'whole';
+  /** Attempts in a row that failed without anything new. */
+  readonly failures: number;
+  /** Those among them in which the server was there and made no sense, or none at all. */
+  readonly barren: number;
+}
+
+export const BEGINNING: Course = { version: undefined, way: 'stream', failures: 0, barren: 0 };
+
+/** How an attempt went. */
+export interface Attempt {
+  /** `undefined` for a watch that ended as agreed. */
+  readonly error: unknown;
+  /** Version up to which everything is known now. */
+  readonly version: string | undefined;
+  /** Whether anything came that is valid: events, bookmarks, a page. */
+  readonly progress: boolean;
+  /** Whether it lasted as long as a watch should. */
+  readonly lasted: boolean;
+}
+
+export type Pause = 'none' | 'backoff';
+
+/** How often the same place may lead nowhere. */
+const MOST_BARREN = 2;
+
+export function nextCourse(course: Course, attempt: Attempt): { course: Course; pause: Pause } {
+  const { error, version, progress, lasted } = attempt;
+  const failures = progress ? 1 : course.failures + 1;
+  const rested = { ...course, version, failures: 0, barren: 0 };
+  if (error === undefined) {
+    if (progress || lasted) return { course: rested, pause: 'none' };
+    return { course: { ...rested, failures }, pause: 'backoff' };
+  }
+  if (isGone(error)) {
+    // Once is the way of things. Again and again, there is more to it than time.
+    const pause = course.failures === 0 || progress ? 'none' : 'backoff';
+    const pages = version === undefined && course.way === 'pages';
+    return {
+      course: { version: undefined, way: pages ? 'whole' : 'stream', failures, barren: 0 },
+      pause,
+    };
+  }
+  if (version === undefined && course.way === 'stream' && refusesStreams(error)) {
+    return { course: { ...course, way: 'pages', barren: 0 }, pause: 'none' };
+  }
+  const isVain = isBarren(error) || (version === undefined && error instanceof CutError);
+  const barren = progress ? 0 : course.barren + (isVain ? 1 : 0);
+  if (barren < MOST_BARREN) return { course: { ...course, version, failures, barren }, pause: 'backoff' };
+  const way = version === undefined && course.way === 'stream' ? 'pages' : 'stream';
+  return { course: { version: undefined, way, failures, barren: 0 }, pause: 'backoff' };
+}
+
+/** The version that was asked for is not known any more. */
+export function isGone(error: unknown): boolean {
+  return error instanceof ApiStatusError && error.status === 410;
+}
+
+/**
+ * A server that can not begin a watch with everything refuses the request as invalid (422; 400 by some): the feature
+ * WatchList is not enabled, or the server is from before it.
+ */
+function refusesStreams(error: unknown): boolean {
+  return error instanceof ApiStatusError && !error.inStream && (error.status === 422 || error.status === 400);
+}
+
+/** The server was there, and nothing came of it. */
+function isBarren(error: unknown): boolean {
+  if (error instanceof StallError || error instanceof StreamError) return true;
+  return error instanceof ApiStatusError && error.inStream && error.status !== 429;
+}
+
+/** Errors of which a loop knows that they can get better; any other is a fault of ours. */
+export function isExpected(error: unknown): boolean {
+  return [ApiStatusError, StallError, StreamError, CutError, UnreachableError, AccessError].some(
+    (type) => error instanceof type,
+  );
+}
+
+/**
+ * How long to wait before the next attempt, ms: longer each time, up to a limit, and never the same for all nodes of a
+ * cluster whose API server comes back.
+ *
+ * @param random from 0 to 1
+ */
+export function backoff(
+  failures: number,
+  { shortest, longest }: { readonly shortest: number; readonly longest: number },
+  random: number,
+): number {
+  const full = Math.min(longest, shortest * 2 ** Math.min(failures, 30));
+  return full / 2 + (random * full) / 2;
+}
