@@ -9,12 +9,15 @@ import { z } from 'zod';
  * The phrase `expected` becomes the text of the problem.
  */
 export function leaf<T>(expected: string, read: (value: unknown) => T | undefined) {
-  return z.unknown().transform((value, context): T => {
-    const result = read(value);
-    if (result !== undefined) return result;
-    context.issues.push({ code: 'custom', input: value, params: { expected } });
-    return z.NEVER;
-  });
+  return z
+    .unknown()
+    .transform((value, context): T => {
+      const result = read(value);
+      if (result !== undefined) return result;
+      context.issues.push({ code: 'custom', input: value, params: { expected } });
+      return z.NEVER;
+    })
+    .meta({ expected });
 }
 
 /** An object without other fields than these. The text of the problem is the names that are known, with commas between. */

@@ -20,6 +20,7 @@ import { parseAddress, parsePrefix } from './address.ts';
 import { readAsRange } from './leaves.ts';
 
 const MAX_U32 = 0xffffffff;
+const DEFAULT_OTHERWISE = 'reject';
 
 function ofText<T>(expected: string, read: (text: string) => T | undefined) {
   return leaf(expected, (value) => (typeof value === 'string' ? read(value.trim()) : undefined));
@@ -141,62 +142,154 @@ const origin = leaf('igp, egp or incomplete', (value) =>
 );
 
 const number = integer(0, MAX_U32);
-const numberRange = mapping({ min: number.optional(), max: number.optional() });
 
-const match = mapping({
-  prefixes: z.array(prefixRange).optional(),
-  notPrefixes: z.array(prefixRange).optional(),
-  nextHops: z.array(addressOrPrefix).optional(),
+function range(description: string, min: number, max: number) {
+  return mapping({
+    min: number.optional().meta({ description: `${description}: at least`, example: min }),
+    max: number.optional().meta({ description: `${description}: at most`, example: max }),
+  }).optional();
+}
+
+const prefixRanges = z.array(prefixRange).optional();
+const addressesOrPrefixes = z.array(addressOrPrefix).optional();
+const asRanges = z.array(asRange).optional();
+const communityPatterns = z.array(communityPattern).optional();
+
+export const matchFields = {
+  prefixes: prefixRanges.meta({
+    description: 'the prefix of the route: exactly this one, or one inside it whose length is in the range',
+    example: ['10.0.0.0/8', '10.0.0.0/8 ge 16', 'fd00::/32 ge 64 le 64'],
+  }),
+  notPrefixes: prefixRanges.meta({
+    description: 'the same, and none of them may be it',
+    example: ['10.0.0.0/8 le 32'],
+  }),
+  nextHops: addressesOrPrefixes.meta({
+    description: 'next hop of the route',
+    example: ['10.0.0.1', '192.0.2.0/24'],
+  }),
+  peers: addressesOrPrefixes.meta({
+    description: 'address of the neighbour that the route was learned from; routes of our own are from none',
+    example: ['10.0.0.1', '10.1.0.0/24'],
+  }),
+  notPeers: addressesOrPrefixes.meta({
+    description: 'the same, and none of them may be it',
+    example: ['10.0.0.2'],
+  }),
+  sources: z
+    .array(oneOf('local', 'kernel', 'ebgp', 'ibgp'))
+    .optional()
+    .meta({ description: 'where the speaker has the route from', example: ['local', 'ebgp'] }),
+  origins: z
+    .array(origin)
+    .optional()
+    .meta({ description: 'its ORIGIN', example: ['igp'] }),
   asPath: mapping({
-    contains: z.array(asRange).optional(),
-    excludes: z.array(asRange).optional(),
-    first: z.array(asRange).optional(),
-    last: z.array(asRange).optional(),
-    length: numberRange.optional(),
-    patterns: z.array(asPathPattern).optional(),
+    contains: asRanges.meta({
+      description: 'one of them is in the AS path',
+      example: [64512, '65000-65100'],
+    }),
+    excludes: asRanges.meta({ description: 'none of them is in the AS path', example: [64512] }),
+    first: asRanges.meta({ description: 'the neighbouring AS, the first of the path', example: [65001] }),
+    last: asRanges.meta({
+      description: 'the AS where the route starts, the last of the path',
+      example: [65001],
+    }),
+    length: range('length of the AS path', 1, 5),
+    patterns: z
+      .array(asPathPattern)
+      .optional()
+      .meta({
+        description:
+          'the whole AS path: `+` is one or more of it in a row, `?` any one AS, `*` any number of them',
+        example: ['64512+ ? [65000-65100 65200] *'],
+      }),
   }).optional(),
   communities: mapping({
-    any: z.array(communityPattern).optional(),
-    all: z.array(communityPattern).optional(),
-    none: z.array(communityPattern).optional(),
+    any: communityPatterns.meta({
+      description: 'it has one of these communities; `*` stands for any value',
+      example: ['64512:*', 'no-export', '64512:1:*', 'rt:64512:100', '0x4300000000000000'],
+    }),
+    all: communityPatterns.meta({ description: 'it has all of them', example: ['64512:1', '64512:2'] }),
+    none: communityPatterns.meta({ description: 'it has none of them', example: ['graceful-shutdown'] }),
   }).optional(),
-  sources: z.array(oneOf('local', 'kernel', 'ebgp', 'ibgp')).optional(),
-  peers: z.array(addressOrPrefix).optional(),
-  notPeers: z.array(addressOrPrefix).optional(),
-  origins: z.array(origin).optional(),
-  localPref: numberRange.optional(),
-  med: numberRange.optional(),
-});
+  localPref: range('its local preference', 100, 200),
+  med: range('its MED, 0 if it has none', 0, 50),
+};
 
-const set = mapping({
+export const setFields = {
   communities: mapping({
-    replace: boolean.optional(),
-    remove: z.array(communityPattern).optional(),
-    add: z.array(community).optional(),
+    replace: boolean.optional().meta({
+      description: 'drop all communities that are there, before others are added',
+      default: false,
+      example: true,
+    }),
+    remove: communityPatterns.meta({ description: 'communities to take away', example: ['64512:*'] }),
+    add: z
+      .array(community)
+      .optional()
+      .meta({ description: 'communities to add', example: ['64512:100', 'no-export'] }),
   }).optional(),
-  localPref: number.optional(),
-  med: number.optional(),
-  origin: origin.optional(),
+  localPref: number.optional().meta({ description: 'local preference', example: 200 }),
+  med: number.optional().meta({ description: 'MED', example: 50 }),
+  origin: origin.optional().meta({ description: 'ORIGIN', example: 'incomplete' }),
   prepend: mapping({
-    as: integer(1, MAX_U32, 'an AS number').optional(),
-    times: integer(1, 32, 'a number of times'),
+    as: integer(1, MAX_U32, 'an AS number').optional().meta({
+      description: 'AS to put in front of the path',
+      otherwise: 'our own',
+      example: 64512,
+    }),
+    times: integer(1, 32, 'a number of times').meta({
+      description: 'how often',
+      otherwise: 'required in `prepend`',
+      example: 2,
+    }),
   }).optional(),
   nextHop: leaf('an address, self or peer', (value): Uint8Array | 'self' | 'peer' | undefined => {
     if (value === 'self' || value === 'peer') return value;
     const address = typeof value === 'string' ? parseAddress(value) : undefined;
     return address?.zone === undefined ? address?.bytes : undefined;
-  }).optional(),
-});
+  })
+    .optional()
+    .meta({
+      description:
+        'next hop: an address, which is for routes of its own family; `self`, this speaker; `peer`, the neighbour',
+      example: 'self',
+    }),
+};
 
 const statement = mapping({
-  match: match.optional(),
-  set: set.optional(),
-  action: oneOf('accept', 'reject', 'next'),
+  match: mapping(matchFields)
+    .optional()
+    .meta({
+      description: 'conditions that the route has to meet, all of them',
+      expected: 'a mapping, see "Conditions"',
+      otherwise: 'every route',
+      example: { sources: ['local'] },
+      apart: true,
+    }),
+  set: mapping(setFields)
+    .optional()
+    .meta({
+      description: 'what to change, if the route is accepted in the end',
+      expected: 'a mapping, see "Actions"',
+      example: { localPref: 200 },
+      apart: true,
+    }),
+  action: oneOf('accept', 'reject', 'next').meta({
+    description: 'what becomes of the route; `next` goes on with the next statement',
+    otherwise: 'required in a statement',
+    example: 'accept',
+  }),
 });
 
 export const filter = mapping({
   statements: z.array(statement).optional(),
-  otherwise: oneOf('accept', 'reject', 'next').optional(),
+  otherwise: oneOf('accept', 'reject', 'next').optional().meta({
+    description: 'what becomes of a route that no statement decides; `next` leaves it to the next filter',
+    default: DEFAULT_OTHERWISE,
+    example: 'next',
+  }),
 });
 
 /** The filter of that name. What it does not decide is rejected unless it says otherwise. */
@@ -205,6 +298,6 @@ export function resolveFilter(name: string, fields: z.output<typeof filter>): Fi
     name,
     // An absent key and one that is undefined are the same to whoever reads a filter.
     statements: (fields.statements ?? []) as Filter['statements'],
-    otherwise: fields.otherwise ?? 'reject',
+    otherwise: fields.otherwise ?? DEFAULT_OTHERWISE,
   };
 }

@@ -8,10 +8,12 @@ import type { Prefix } from '#bgp/wire/address.ts';
 import { getU32 } from '#bgp/wire/bytes.ts';
 import { parseCommunity } from '#bgp/wire/communities.ts';
 import { AS_TRANS, IPV4_UNICAST, IPV6_UNICAST } from '#bgp/wire/constants.ts';
-import { leaf, oneOf } from '#daemon/leaves.ts';
+import { integer, leaf, oneOf } from '#daemon/leaves.ts';
 import { type Address, parseAddress, parsePrefix } from './address.ts';
 
 export const MAX_AS = 0xffffffff;
+
+export const port = integer(1, 65535, 'a port');
 
 export const address = leaf('an IPv4 or IPv6 address', (value): Address | undefined => {
   return typeof value === 'string' ? parseAddress(value) : undefined;
@@ -49,24 +51,27 @@ export type RemoteAs = 'internal' | 'external' | readonly AsRange[];
 const REMOTE_AS = 'an AS number, internal, external, or a list of AS numbers and ranges such as 65000-65100';
 
 /** `64512`, `internal`, `external`, or a list of numbers and ranges such as `[64512, 65000-65100]`. */
-export const remoteAs = z.unknown().transform((value, context): RemoteAs => {
-  if (value === 'internal' || value === 'external') return value;
-  const items: unknown[] = Array.isArray(value) ? value : isUsableAs(value) ? [value] : [];
-  if (items.length === 0) {
-    context.issues.push({ code: 'custom', input: value, params: { expected: REMOTE_AS } });
-    return z.NEVER;
-  }
-  const ranges: AsRange[] = [];
-  for (const [i, item] of items.entries()) {
-    const range = readAsRange(item);
-    if (range !== undefined && isUsableAs(range.first) && isUsableAs(range.last)) ranges.push(range);
-    else {
-      const expected = 'an AS number or a range such as 65000-65100';
-      context.issues.push({ code: 'custom', input: item, path: [i], params: { expected } });
+export const remoteAs = z
+  .unknown()
+  .transform((value, context): RemoteAs => {
+    if (value === 'internal' || value === 'external') return value;
+    const items: unknown[] = Array.isArray(value) ? value : isUsableAs(value) ? [value] : [];
+    if (items.length === 0) {
+      context.issues.push({ code: 'custom', input: value, params: { expected: REMOTE_AS } });
+      return z.NEVER;
     }
-  }
-  return ranges;
-});
+    const ranges: AsRange[] = [];
+    for (const [i, item] of items.entries()) {
+      const range = readAsRange(item);
+      if (range !== undefined && isUsableAs(range.first) && isUsableAs(range.last)) ranges.push(range);
+      else {
+        const expected = 'an AS number or a range such as 65000-65100';
+        context.issues.push({ code: 'custom', input: item, path: [i], params: { expected } });
+      }
+    }
+    return ranges;
+  })
+  .meta({ expected: REMOTE_AS });
 
 /** A number, or text such as `65000-65100`. */
 export function readAsRange(value: unknown): AsRange | undefined {

@@ -10,6 +10,7 @@ import { ConfigError, nearest, type PathPart } from '#daemon/problem.ts';
 import { formatAddress, isLinkLocal } from './address.ts';
 import { resolveFilter } from './filter-schema.ts';
 import type { ListenConfig, OriginateConfig, PeerConfig, SpeakerConfig } from './model.ts';
+import type { PeerEntry, PeerFields } from './peer-schema.ts';
 import { resolveGeneral, resolveListen, resolveOriginate, resolvePeer } from './resolve.ts';
 import * as schema from './schema.ts';
 
@@ -31,8 +32,7 @@ export function loadConfig(source: string, options: LoadOptions): SpeakerConfig 
   return loader.load();
 }
 
-const LISTS = ['listen', 'originate', 'peers'] as const;
-const NAMED = ['peerGroups', 'filters'] as const;
+const KNOWN = [...Object.keys(schema.general), ...Object.keys(schema.lists), ...Object.keys(schema.named)];
 
 class Loader {
   readonly #document: ConfigDocument;
@@ -51,19 +51,18 @@ class Loader {
       if (document.problems.length === 0) document.add([], 'a configuration');
       throw this.#error();
     }
-    const known = [...Object.keys(schema.general), ...LISTS, ...NAMED];
     document.addUnknown(
       [],
-      keys.filter((key) => !known.includes(key)),
-      known,
+      keys.filter((key) => !KNOWN.includes(key)),
+      KNOWN,
     );
 
     const general = this.#general();
     const hasListen = document.valueAt(['listen']) !== undefined;
-    const listen = this.#list('listen', schema.listen);
-    const originate = this.#list('originate', schema.originate);
-    const filters = this.#named('filters', schema.filter);
-    const groups = this.#named('peerGroups', schema.peerGroup);
+    const listen = this.#list('listen', schema.lists.listen);
+    const originate = this.#list('originate', schema.lists.originate);
+    const filters = this.#named('filters', schema.named.filters);
+    const groups = this.#named('peerGroups', schema.named.peerGroups);
     for (const name of filters.keys()) {
       if (BUILT_IN_FILTERS.includes(name)) {
         document.add(['filters', name], `another name, ${name} is built in`, 'a filter');
@@ -121,14 +120,14 @@ class Loader {
     return entries;
   }
 
-  #peers(groups: ReadonlyMap<string, schema.PeerFields>, as: number | undefined): PeerConfig[] {
+  #peers(groups: ReadonlyMap<string, PeerFields>, as: number | undefined): PeerConfig[] {
     const groupNames = this.#document.keys(['peerGroups']);
     const filterNames = [...BUILT_IN_FILTERS, ...this.#document.keys(['filters'])];
     for (const [name, group] of groups) this.#checkFilters(['peerGroups', name], group, filterNames);
 
     const peers: PeerConfig[] = [];
-    const kept: Entry<schema.PeerEntry>[] = [];
-    for (const entry of this.#list('peers', schema.peer)) {
+    const kept: Entry<PeerEntry>[] = [];
+    for (const entry of this.#list('peers', schema.lists.peers)) {
       const { path, value } = entry;
       this.#checkFilters(path, value, filterNames);
       const group = value.group === undefined ? undefined : groups.get(value.group);
@@ -157,7 +156,7 @@ class Loader {
   }
 
   /** What has to hold between fields before the peer can be made. */
-  #checkPeer(path: Path, peer: schema.PeerEntry): boolean {
+  #checkPeer(path: Path, peer: PeerEntry): boolean {
     const document = this.#document;
     const before = document.problems.length;
     const { address, prefix } = peer;
@@ -170,7 +169,7 @@ class Loader {
     return document.problems.length === before;
   }
 
-  #checkResolved(path: Path, fields: schema.PeerEntry, peer: PeerConfig): void {
+  #checkResolved(path: Path, fields: PeerEntry, peer: PeerConfig): void {
     const add = (field: string, expected: string, found?: string) => {
       this.#document.add([...path, ...field.split('.')], expected, found);
     };
@@ -224,7 +223,7 @@ class Loader {
     }
   }
 
-  #checkFilters(path: Path, fields: schema.PeerFields, known: readonly string[]): void {
+  #checkFilters(path: Path, fields: PeerFields, known: readonly string[]): void {
     const families = Object.entries(fields.families ?? {}).map(
       ([name, family]) => [[...path, 'families', name], family] as const,
     );
@@ -243,7 +242,7 @@ class Loader {
     }
   }
 
-  #password(path: Path, peer: schema.PeerFields): string | undefined {
+  #password(path: Path, peer: PeerFields): string | undefined {
     if (peer.passwordFile === undefined) return peer.password;
     const at = [...path, 'passwordFile'];
     try {

@@ -4,8 +4,9 @@
 
 import type { AsRange } from '#bgp/session/settings.ts';
 import { formatPrefix } from '#bgp/wire/address.ts';
-import { BGP_PORT, IPV4_UNICAST, IPV6_UNICAST } from '#bgp/wire/constants.ts';
+import { IPV4_UNICAST, IPV6_UNICAST } from '#bgp/wire/constants.ts';
 import { type Address, formatAddress, isLinkLocal, parseAddress } from './address.ts';
+import { DEFAULTS, FAMILY_DEFAULTS, PEER_DEFAULTS } from './defaults.ts';
 import { type FamilyName, familyNames, MAX_AS, type RemoteAs } from './leaves.ts';
 import type {
   FamilyConfig,
@@ -17,11 +18,8 @@ import type {
   SpeakerConfig,
   TimerConfig,
 } from './model.ts';
-import type { GeneralFields, ListenEntry, OriginateEntry, PeerEntry } from './schema.ts';
-
-export const DEFAULT_SOCKET = '/run/margay/bgp.sock';
-/** Marks our routes in the kernel; not used by any other routing daemon that /etc/iproute2/rt_protos lists. */
-export const DEFAULT_PROTOCOL = 109;
+import type { PeerEntry } from './peer-schema.ts';
+import type { GeneralFields, ListenEntry, OriginateEntry } from './schema.ts';
 
 export function resolveGeneral(
   fields: GeneralFields,
@@ -31,26 +29,26 @@ export function resolveGeneral(
     routerId,
     as: fields.as,
     clusterId: fields.clusterId ?? routerId,
-    gracefulShutdown: fields.gracefulShutdown ?? false,
+    gracefulShutdown: fields.gracefulShutdown ?? DEFAULTS.gracefulShutdown,
     decision: {
-      alwaysCompareMed: decision?.alwaysCompareMed ?? false,
-      preferOldest: decision?.preferOldest ?? false,
+      alwaysCompareMed: decision?.alwaysCompareMed ?? DEFAULTS.decision.alwaysCompareMed,
+      preferOldest: decision?.preferOldest ?? DEFAULTS.decision.preferOldest,
     },
     ecmp: {
-      maxPaths: ecmp?.maxPaths ?? 16,
-      ebgp: ecmp?.ebgp ?? true,
-      ibgp: ecmp?.ibgp ?? true,
-      asPathRelax: ecmp?.asPathRelax ?? false,
+      maxPaths: ecmp?.maxPaths ?? DEFAULTS.ecmp.maxPaths,
+      ebgp: ecmp?.ebgp ?? DEFAULTS.ecmp.ebgp,
+      ibgp: ecmp?.ibgp ?? DEFAULTS.ecmp.ibgp,
+      asPathRelax: ecmp?.asPathRelax ?? DEFAULTS.ecmp.asPathRelax,
     },
     kernel: {
-      enabled: kernel?.enabled ?? true,
-      table: kernel?.table ?? 254,
-      protocol: kernel?.protocol ?? DEFAULT_PROTOCOL,
-      metric: kernel?.metric ?? 32,
-      families: (kernel?.families ?? ['ipv4-unicast', 'ipv6-unicast']).map((name) => familyNames[name]),
+      enabled: kernel?.enabled ?? DEFAULTS.kernel.enabled,
+      table: kernel?.table ?? DEFAULTS.kernel.table,
+      protocol: kernel?.protocol ?? DEFAULTS.kernel.protocol,
+      metric: kernel?.metric ?? DEFAULTS.kernel.metric,
+      families: (kernel?.families ?? DEFAULTS.kernel.families).map((name) => familyNames[name]),
     },
-    api: { socket: fields.api?.socket ?? DEFAULT_SOCKET },
-    log: { level: fields.log?.level ?? 'info' },
+    api: { socket: fields.api?.socket ?? DEFAULTS.api.socket },
+    log: { level: fields.log?.level ?? DEFAULTS.log.level },
   };
 }
 
@@ -58,11 +56,15 @@ export function resolveGeneral(
 export function resolveListen(entries: readonly ListenEntry[] | undefined): ListenConfig[] {
   const any = [{ address: parseAddress('0.0.0.0')! }, { address: parseAddress('::')! }];
   const given: readonly { address: Address; port?: number | undefined }[] = entries ?? any;
-  return given.map(({ address, port }) => ({ address, port: port ?? BGP_PORT }));
+  return given.map(({ address, port }) => ({ address, port: port ?? DEFAULTS.listen.port }));
 }
 
 export function resolveOriginate(entry: OriginateEntry): OriginateConfig {
-  return { prefix: entry.prefix, blackhole: entry.blackhole ?? true, communities: entry.communities ?? [] };
+  return {
+    prefix: entry.prefix,
+    blackhole: entry.blackhole ?? DEFAULTS.originate.blackhole,
+    communities: entry.communities ?? [],
+  };
 }
 
 /** `entry` has an address or a prefix, a remote AS, and what its group says where it says nothing itself. */
@@ -74,23 +76,23 @@ export function resolvePeer(entry: PeerEntry, speakerAs: number, password: strin
     match,
     description: entry.description ?? '',
     group: entry.group,
-    enabled: entry.enabled ?? true,
+    enabled: entry.enabled ?? PEER_DEFAULTS.enabled,
     shutdownMessage: entry.shutdownMessage ?? '',
     remoteAs: asRanges(entry.remoteAs!, localAs),
     localAs,
-    port: entry.port ?? BGP_PORT,
+    port: entry.port ?? PEER_DEFAULTS.port,
     password,
-    passive: match.kind === 'prefix' || (entry.passive ?? false),
+    passive: match.kind === 'prefix' || (entry.passive ?? PEER_DEFAULTS.passive),
     reach: resolveReach(entry),
     sourceAddress: entry.sourceAddress,
     interface: entry.interface,
     timers: resolveTimers(entry.timers),
-    extendedMessages: entry.extendedMessages ?? true,
-    enhancedRefresh: entry.enhancedRefresh ?? true,
+    extendedMessages: entry.extendedMessages ?? PEER_DEFAULTS.extendedMessages,
+    enhancedRefresh: entry.enhancedRefresh ?? PEER_DEFAULTS.enhancedRefresh,
     families: resolveFamilies(entry, match.kind === 'address' ? match.address.family : match.prefix.family),
-    routeReflectorClient: entry.routeReflectorClient ?? false,
-    asOverride: entry.asOverride ?? false,
-    gracefulShutdown: entry.gracefulShutdown ?? false,
+    routeReflectorClient: entry.routeReflectorClient ?? PEER_DEFAULTS.routeReflectorClient,
+    asOverride: entry.asOverride ?? PEER_DEFAULTS.asOverride,
+    gracefulShutdown: entry.gracefulShutdown ?? PEER_DEFAULTS.gracefulShutdown,
   };
 }
 
@@ -102,7 +104,7 @@ function resolveMatch(entry: PeerEntry): PeerConfig['match'] {
       entry.interface !== undefined && address.zone === undefined && isLinkLocal(address.bytes);
     return { kind: 'address', address: withZone ? { ...address, zone: entry.interface! } : address };
   }
-  return { kind: 'prefix', prefix: entry.prefix!, limit: entry.limit ?? 100 };
+  return { kind: 'prefix', prefix: entry.prefix!, limit: entry.limit ?? PEER_DEFAULTS.limit };
 }
 
 function resolveReach(entry: PeerEntry): Reach {
@@ -112,14 +114,15 @@ function resolveReach(entry: PeerEntry): Reach {
 }
 
 function resolveTimers(fields: PeerEntry['timers']): TimerConfig {
+  const defaults = PEER_DEFAULTS.timers;
   return {
-    hold: fields?.hold ?? 90,
+    hold: fields?.hold ?? defaults.hold,
     keepalive: fields?.keepalive,
-    connectRetry: fields?.connectRetry ?? 5,
-    delayOpen: fields?.delayOpen ?? 0,
-    idleHold: fields?.idleHold ?? 1,
-    idleHoldMax: fields?.idleHoldMax ?? Math.max(60, fields?.idleHold ?? 0),
-    sendHold: fields?.sendHold ?? 'auto',
+    connectRetry: fields?.connectRetry ?? defaults.connectRetry,
+    delayOpen: fields?.delayOpen ?? defaults.delayOpen,
+    idleHold: fields?.idleHold ?? defaults.idleHold,
+    idleHoldMax: fields?.idleHoldMax ?? Math.max(defaults.idleHoldMax, fields?.idleHold ?? 0),
+    sendHold: fields?.sendHold ?? defaults.sendHold,
   };
 }
 
@@ -136,8 +139,8 @@ function resolveFamilies(entry: PeerEntry, addressFamily: 4 | 6): FamilyConfig[]
       import: fields.import,
       export: fields.export,
       maxPrefixes: fields.maxPrefixes && resolveMaxPrefixes(fields.maxPrefixes),
-      nextHop: fields.nextHop ?? 'auto',
-      allowOwnAs: fields.allowOwnAs ?? 0,
+      nextHop: fields.nextHop ?? FAMILY_DEFAULTS.nextHop,
+      allowOwnAs: fields.allowOwnAs ?? FAMILY_DEFAULTS.allowOwnAs,
     });
   }
   return families;
@@ -146,8 +149,8 @@ function resolveFamilies(entry: PeerEntry, addressFamily: 4 | 6): FamilyConfig[]
 function resolveMaxPrefixes(fields: NonNullable<PeerEntry['maxPrefixes']>): MaxPrefixes {
   return {
     limit: fields.limit,
-    warnAt: fields.warnAt ?? 75,
-    action: fields.action ?? 'stop',
+    warnAt: fields.warnAt ?? FAMILY_DEFAULTS.maxPrefixes.warnAt,
+    action: fields.action ?? FAMILY_DEFAULTS.maxPrefixes.action,
     restart: fields.restart,
   };
 }

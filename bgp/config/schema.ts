@@ -3,143 +3,178 @@
  */
 
 import { z } from 'zod';
-import { boolean, integer, leaf, mapping, name, oneOf, seconds, text } from '#daemon/leaves.ts';
+import { boolean, integer, mapping, oneOf, text } from '#daemon/leaves.ts';
+import { DEFAULTS } from './defaults.ts';
 import { filter } from './filter-schema.ts';
-import { address, asNumber, community, familyName, identifier, prefix, remoteAs } from './leaves.ts';
+import { address, asNumber, community, familyName, identifier, port, prefix } from './leaves.ts';
+import { peer, peerGroup } from './peer-schema.ts';
 
-const DAY = 86_400;
-const port = integer(1, 65535, 'a port');
-const filterNames = leaf(
-  'the name of a filter, or a list of them',
-  (value): readonly string[] | undefined => {
-    const names: unknown[] = Array.isArray(value) ? value : [value];
-    return names.every((item) => typeof item === 'string' && item !== '') ? (names as string[]) : undefined;
-  },
-);
-
-const maxPrefixes = mapping({
-  limit: integer(1, 0xffffffff),
-  warnAt: integer(1, 100, 'per cent').optional(),
-  action: oneOf('warn', 'stop').optional(),
-  restart: seconds(1, 7 * DAY).optional(),
+const listen = mapping({
+  address: address.meta({
+    description: 'own address to take connections at',
+    otherwise:
+      'required in an entry; without `listen`, all addresses of both families; with `listen: []`, none',
+    example: '10.0.0.11',
+    change: 'opens, closes',
+  }),
+  port: port.optional().meta({
+    description: 'TCP port to take connections at',
+    default: DEFAULTS.listen.port,
+    example: 1790,
+    change: 'opens, closes',
+  }),
 });
 
-/** What may be said of a neighbour for all its families and again for each of them. */
-const familyFields = {
-  import: filterNames.optional(),
-  export: filterNames.optional(),
-  maxPrefixes: maxPrefixes.optional(),
-  nextHop: oneOf('auto', 'self', 'keep').optional(),
-  allowOwnAs: integer(0, 10, 'a number of times').optional(),
-};
-
-const family = mapping(familyFields);
-
-/** Either names only, or a mapping from names to what differs for them. */
-const families = z.preprocess(
-  (value) => (Array.isArray(value) ? namesToMapping(value) : value),
-  mapping({ 'ipv4-unicast': family.nullish(), 'ipv6-unicast': family.nullish() }),
-);
-
-const peerFields = {
-  description: text('text of up to 255 bytes').optional(),
-  enabled: boolean.optional(),
-  shutdownMessage: text('text of up to 255 bytes').optional(),
-  remoteAs: remoteAs.optional(),
-  localAs: asNumber.optional(),
-  port: port.optional(),
-  // The kernel takes keys of up to TCP_MD5SIG_MAXKEYLEN bytes.
-  password: text('text of 1 to 80 bytes', 80).optional(),
-  passwordFile: text('the name of a file').optional(),
-  passive: boolean.optional(),
-  multihop: integer(1, 255, 'a number of hops').optional(),
-  ttlSecurity: integer(1, 254, 'a number of hops').optional(),
-  sourceAddress: address.optional(),
-  interface: leaf('the name of a network interface', (value) => {
-    return typeof value === 'string' && /^[^\s/]{1,15}$/.test(value) ? value : undefined;
-  }).optional(),
-  timers: mapping({
-    hold: leaf('0, or seconds from 3 to 65535', (value) => {
-      return Number.isInteger(value) &&
-        (value === 0 || ((value as number) >= 3 && (value as number) <= 65535))
-        ? (value as number)
-        : undefined;
-    }).optional(),
-    keepalive: integer(1, 21845, 'seconds').optional(),
-    connectRetry: seconds(1, DAY).optional(),
-    delayOpen: seconds(0, 240).optional(),
-    idleHold: seconds(0.1, DAY).optional(),
-    idleHoldMax: seconds(0.1, DAY).optional(),
-    sendHold: leaf('auto, 0, or seconds up to 86400', (value): number | 'auto' | undefined => {
-      return value === 'auto' ||
-        (Number.isInteger(value) && (value as number) >= 0 && (value as number) <= DAY)
-        ? (value as number | 'auto')
-        : undefined;
-    }).optional(),
-  }).optional(),
-  extendedMessages: boolean.optional(),
-  enhancedRefresh: boolean.optional(),
-  families: families.optional(),
-  ...familyFields,
-  routeReflectorClient: boolean.optional(),
-  asOverride: boolean.optional(),
-  gracefulShutdown: boolean.optional(),
-};
-
-export const peerGroup = mapping(peerFields);
-
-export const peer = mapping({
-  address: address.optional(),
-  prefix: prefix.optional(),
-  limit: integer(1, 100_000, 'a number of neighbours').optional(),
-  group: name.optional(),
-  ...peerFields,
-});
-
-export const listen = mapping({ address, port: port.optional() });
-
-export const originate = mapping({
-  prefix,
-  blackhole: boolean.optional(),
-  communities: z.array(community).optional(),
+const originate = mapping({
+  prefix: prefix.meta({
+    description: 'a prefix of this node, to be announced',
+    otherwise: 'required in an entry',
+    example: '10.244.11.0/24',
+    change: 'announces, withdraws',
+  }),
+  blackhole: boolean.optional().meta({
+    description:
+      'keep a blackhole route behind it, so that addresses nobody has do not go round in circles; with false the kernel gets no route at all, also where a neighbour announces the prefix',
+    default: DEFAULTS.originate.blackhole,
+    example: false,
+    change: 'announces, withdraws',
+  }),
+  communities: z
+    .array(community)
+    .optional()
+    .meta({
+      description: 'communities that the route has (RFC 1997)',
+      example: ['64512:100', 'no-export'],
+      change: 'announces, withdraws',
+    }),
 });
 
 /** The fields of the document that are neither lists nor named things. */
 export const general = {
-  routerId: identifier,
-  as: asNumber,
-  clusterId: identifier.optional(),
-  gracefulShutdown: boolean.optional(),
-  decision: mapping({ alwaysCompareMed: boolean.optional(), preferOldest: boolean.optional() }).optional(),
+  routerId: identifier.meta({
+    description: 'BGP identifier of the speaker (RFC 6286)',
+    example: '10.0.0.11',
+    change: 'resets all sessions',
+  }),
+  as: asNumber.meta({
+    description: 'own AS number',
+    example: 64512,
+    change: 'resets sessions without a `localAs`; runs import of the others again',
+  }),
+  clusterId: identifier.optional().meta({
+    description: 'route reflection cluster (RFC 4456)',
+    otherwise: '`routerId`',
+    example: '10.0.0.4',
+    change: 'runs import and export again',
+  }),
+  gracefulShutdown: boolean.optional().meta({
+    description: 'ask all neighbours to move their traffic away (RFC 8326)',
+    default: DEFAULTS.gracefulShutdown,
+    example: true,
+    change: 'runs export again',
+  }),
+  decision: mapping({
+    alwaysCompareMed: boolean.optional().meta({
+      description: 'compare MED between neighbouring ASes too',
+      default: DEFAULTS.decision.alwaysCompareMed,
+      example: true,
+      change: 'decides again',
+    }),
+    preferOldest: boolean.optional().meta({
+      description: 'of external routes that are otherwise equal, prefer the one that came first',
+      default: DEFAULTS.decision.preferOldest,
+      example: true,
+      change: 'decides again',
+    }),
+  }).optional(),
   ecmp: mapping({
-    maxPaths: integer(1, 256, 'a number of paths').optional(),
-    ebgp: boolean.optional(),
-    ibgp: boolean.optional(),
-    asPathRelax: boolean.optional(),
+    maxPaths: integer(1, 256, 'a number of paths').optional().meta({
+      description: 'most next hops of one route; 1 turns multipath off',
+      default: DEFAULTS.ecmp.maxPaths,
+      example: 8,
+      change: 'decides again',
+    }),
+    ebgp: boolean.optional().meta({
+      description: 'use several external paths',
+      default: DEFAULTS.ecmp.ebgp,
+      example: false,
+      change: 'decides again',
+    }),
+    ibgp: boolean.optional().meta({
+      description: 'use several internal paths',
+      default: DEFAULTS.ecmp.ibgp,
+      example: false,
+      change: 'decides again',
+    }),
+    asPathRelax: boolean.optional().meta({
+      description: 'AS paths need only be equally long, not equal',
+      default: DEFAULTS.ecmp.asPathRelax,
+      example: true,
+      change: 'decides again',
+    }),
   }).optional(),
   kernel: mapping({
-    enabled: boolean.optional(),
-    table: integer(1, 0xffffffff, 'a routing table').optional(),
+    enabled: boolean.optional().meta({
+      description: 'put routes into the kernel, and take only next hops that it has a route to',
+      default: DEFAULTS.kernel.enabled,
+      example: false,
+      change: 'puts them in, takes them out',
+    }),
+    table: integer(1, 0xffffffff, 'a routing table').optional().meta({
+      description: 'routing table to put them into; next hops are looked up there and in the main table',
+      default: DEFAULTS.kernel.table,
+      example: 109,
+      change: 'moves them (2)',
+    }),
     // 0 to 4 are the kernel's own (RTPROT_UNSPEC to RTPROT_STATIC).
-    protocol: integer(5, 255, 'a routing protocol number').optional(),
+    protocol: integer(5, 255, 'a routing protocol number').optional().meta({
+      description:
+        'number that marks our routes; routes of the table that bear it are taken for ours, whatever their metric',
+      default: DEFAULTS.kernel.protocol,
+      example: 200,
+      change: 'moves them (2)',
+    }),
     // 0 is the kernel's own: for IPv6 it makes 1024 of it.
-    metric: integer(1, 0xffffffff, 'a metric').optional(),
-    families: z.array(familyName).optional(),
+    metric: integer(1, 0xffffffff, 'a metric').optional().meta({
+      description: 'metric of our routes; of two for the same prefix the kernel takes the lower one',
+      default: DEFAULTS.kernel.metric,
+      example: 100,
+      change: 'moves them (2)',
+    }),
+    families: z
+      .array(familyName)
+      .optional()
+      .meta({
+        description: 'families whose routes go into the kernel',
+        default: DEFAULTS.kernel.families,
+        example: ['ipv4-unicast'],
+        change: 'puts them in, takes them out',
+      }),
   }).optional(),
-  api: mapping({ socket: text('the path of a socket', 107).optional() }).optional(),
-  log: mapping({ level: oneOf('error', 'warn', 'info', 'debug').optional() }).optional(),
+  api: mapping({
+    socket: text('the path of a socket, of up to 107 bytes', 107).optional().meta({
+      description: 'unix socket that the commands ask',
+      default: DEFAULTS.api.socket,
+      example: '/run/margay/tor.sock',
+      change: 'refused (1)',
+    }),
+  }).optional(),
+  log: mapping({
+    level: oneOf('error', 'warn', 'info', 'debug').optional().meta({
+      description: 'the least that is logged',
+      default: DEFAULTS.log.level,
+      example: 'debug',
+      change: 'holds at once',
+    }),
+  }).optional(),
 };
 
-export { filter };
+/** Fields that are lists: what each entry is. */
+export const lists = { listen, originate, peers: peer };
+
+/** Fields that are named things: what each of them is. */
+export const named = { peerGroups: peerGroup, filters: filter };
 
 export type GeneralFields = z.output<z.ZodObject<typeof general>>;
-export type PeerFields = z.output<typeof peerGroup>;
-export type PeerEntry = z.output<typeof peer>;
 export type ListenEntry = z.output<typeof listen>;
 export type OriginateEntry = z.output<typeof originate>;
-
-function namesToMapping(names: readonly unknown[]): unknown {
-  return names.every((item) => typeof item === 'string')
-    ? Object.fromEntries(names.map((item) => [item, {}]))
-    : names;
-}

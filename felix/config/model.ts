@@ -30,3 +30,4 @@ export const DEFAULT_STATE_FOLDER = '/var/lib/margay/felix';
 export const DEFAULT_POLICY_WAIT = 30;
 export const DEFAULT_FELIX_SOCKET = '/run/margay/felix.sock';
 export const DEFAULT_POLICY_ADDRESS = 'unix:/run/margay/policy.sock';
+export const DEFAULT_LOG_LEVEL = 'info';

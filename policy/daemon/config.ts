@@ -2,14 +2,13 @@
  * The settings of the daemon: from a YAML file, from the command line, which goes before it, and from defaults.
  */
 
-import { isIPv6 } from 'node:net';
 import type { z } from 'zod';
 import { readConfigText } from '#daemon/config-file.ts';
 import { ConfigDocument } from '#daemon/document.ts';
-import { leaf, mapping, oneOf, text } from '#daemon/leaves.ts';
 import type { LogLevel } from '#daemon/log.ts';
-import { ConfigError, type PathPart } from '#daemon/problem.ts';
+import { ConfigError } from '#daemon/problem.ts';
 import type { TlsFiles } from '#proto/tls.ts';
+import { DEFAULT_LOG_LEVEL, DEFAULT_SOCKET, LEAVES, optionOf, SECTIONS, type SettingPath } from './schema.ts';
 
 export interface PolicyConfig {
   readonly datastore: { readonly directory: string };
@@ -37,7 +36,7 @@ export interface Flags {
   readonly logLevel?: string | undefined;
 }
 
-export const DEFAULT_SOCKET = '/run/margay/policy.sock';
+type Setting<P extends SettingPath> = z.output<(typeof LEAVES)[P]>;
 
 /** @throws ConfigError with all that is wrong, ConfigFileError */
 export function readConfig(flags: Flags): PolicyConfig {
@@ -64,61 +63,34 @@ export function resolveConfig(source: string, flags: Flags): PolicyConfig {
     const value = flags[flag as keyof typeof FLAG_PATHS];
     if (value !== undefined) said.set(path, value);
   }
-  const value = <T>(path: string): T | undefined => {
+  const value = <P extends SettingPath>(path: P): Setting<P> | undefined => {
+    const schema = LEAVES[path] as unknown as z.ZodType<Setting<P>>;
     const parts = path.split('.');
-    if (!said.has(path)) return document.valueAt(parts) === undefined ? undefined : (read(parts) as T);
-    const result = LEAVES[path]!.safeParse(said.get(path));
-    if (result.success) return result.data as T;
+    if (!said.has(path))
+      return document.valueAt(parts) === undefined ? undefined : document.read(parts, schema);
+    const result = schema.safeParse(said.get(path));
+    if (result.success) return result.data;
     const { params } = result.error.issues[0] as { params?: { expected?: string } };
-    document.add([], `${params?.expected}`, `${FLAG_NAMES[path]} ${JSON.stringify(said.get(path))}`);
+    document.add([], `${params?.expected}`, `${optionOf(path)} ${JSON.stringify(said.get(path))}`);
     return undefined;
   };
-  const read = (path: readonly PathPart[]): unknown => document.read(path, LEAVES[path.join('.')]!);
 
   for (const [section, schema] of Object.entries(SECTIONS)) {
-    if (document.valueAt([section]) !== undefined) document.read([section], schema);
+    document.read([section], schema);
   }
-  const directory = value<string>('datastore.directory');
+  const directory = value('datastore.directory');
   if (directory === undefined && !hasProblemAt(document, 'datastore')) {
     document.add(['datastore', 'directory'], 'a directory of YAML files, here or by --datastore', 'nothing');
   }
   const config = {
     datastore: { directory: directory ?? '' },
-    api: { socket: value<string>('api.socket') ?? DEFAULT_SOCKET },
+    api: { socket: value('api.socket') ?? DEFAULT_SOCKET },
     listen: readListen(document, flags, value),
-    log: { level: value<LogLevel>('log.level') ?? 'info' },
+    log: { level: value('log.level') ?? DEFAULT_LOG_LEVEL },
   };
   if (document.problems.length > 0) throw new ConfigError(name, document.problems);
   return config;
 }
-
-const path = text('the path of a file', 4_095);
-/** The length that sockaddr_un has room for: unix(7). */
-const socketPath = text('the path of a socket, of up to 107 bytes', 107);
-
-const address = leaf('HOST:PORT, such as 10.0.0.1:5480 or [fd00::1]:5480', (value) =>
-  typeof value === 'string' && isListenAddress(value) ? value : undefined,
-);
-
-const LEAVES: Readonly<Record<string, ReturnType<typeof leaf>>> = {
-  'datastore.directory': path,
-  'api.socket': socketPath,
-  'listen.address': address,
-  'listen.tls.ca': path,
-  'listen.tls.certificate': path,
-  'listen.tls.key': path,
-  'log.level': oneOf('error', 'warn', 'info', 'debug'),
-};
-
-const SECTIONS: Readonly<Record<string, z.ZodType>> = {
-  datastore: mapping({ directory: path.optional() }),
-  api: mapping({ socket: socketPath.optional() }),
-  listen: mapping({
-    address: address.optional(),
-    tls: mapping({ ca: path.optional(), certificate: path.optional(), key: path.optional() }).optional(),
-  }),
-  log: mapping({ level: oneOf('error', 'warn', 'info', 'debug').optional() }),
-};
 
 const FLAG_PATHS = {
   datastore: 'datastore.directory',
@@ -128,32 +100,19 @@ const FLAG_PATHS = {
   tlsCert: 'listen.tls.certificate',
   tlsKey: 'listen.tls.key',
   logLevel: 'log.level',
-} as const satisfies Partial<Record<keyof Flags, string>>;
-
-const FLAG_NAMES: Readonly<Record<string, string>> = {
-  'datastore.directory': '--datastore',
-  'api.socket': '--socket',
-  'listen.address': '--listen',
-  'listen.tls.ca': '--tls-ca',
-  'listen.tls.certificate': '--tls-cert',
-  'listen.tls.key': '--tls-key',
-  'log.level': '--log-level',
-};
-
-/** All settings: path in the file, option. */
-export const SETTINGS: readonly (readonly [string, string])[] = Object.entries(FLAG_NAMES);
+} as const satisfies Partial<Record<keyof Flags, SettingPath>>;
 
 /** There is no listening on TCP without certificates, and no certificates for nothing. */
 function readListen(
   document: ConfigDocument,
   flags: Flags,
-  value: <T>(path: string) => T | undefined,
+  value: <P extends SettingPath>(path: P) => Setting<P> | undefined,
 ): ListenConfig | undefined {
-  const address = value<string>('listen.address');
+  const address = value('listen.address');
   const tls: Record<keyof TlsFiles, string | undefined> = {
-    ca: value<string>('listen.tls.ca'),
-    certificate: value<string>('listen.tls.certificate'),
-    key: value<string>('listen.tls.key'),
+    ca: value('listen.tls.ca'),
+    certificate: value('listen.tls.certificate'),
+    key: value('listen.tls.key'),
   };
   const files = Object.keys(tls) as (keyof TlsFiles)[];
   const isWanted = document.valueAt(['listen']) !== undefined || flags.listen !== undefined;
@@ -169,7 +128,7 @@ function readListen(
   }
   for (const file of files) {
     if (tls[file] !== undefined) continue;
-    const flag = FLAG_NAMES[`listen.tls.${file}`];
+    const flag = optionOf(`listen.tls.${file}`);
     document.add(
       ['listen', 'tls', file],
       `a file in PEM, here or by ${flag}: TCP is only with mutual TLS`,
@@ -181,12 +140,4 @@ function readListen(
 
 function hasProblemAt(document: ConfigDocument, section: string): boolean {
   return document.problems.some(({ path }) => path === section || path.startsWith(`${section}.`));
-}
-
-function isListenAddress(value: string): boolean {
-  const [, host, port] = /^(.+):(\d{1,5})$/.exec(value) ?? [];
-  if (host === undefined || Number(port) > 65_535) return false;
-  return host.startsWith('[')
-    ? host.endsWith(']') && isIPv6(host.slice(1, -1))
-    : /^[A-Za-z0-9.-]+$/.test(host);
 }

@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url';
 import type { Command } from 'commander';
 import { describe, expect, test } from 'vitest';
 import { buildProgram } from '#cli/program.ts';
-import { renderReference } from '#cli/reference.ts';
+import { renderReference } from '#cli/reference/commands.ts';
 
 const REFERENCE = fileURLToPath(new URL('../../docs/cli.md', import.meta.url));
 

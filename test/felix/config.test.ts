@@ -81,3 +81,10 @@ test('an engine elsewhere is only spoken to by mutual TLS', () => {
   const tls = '{ ca: /a, certificate: /b, key: /c }';
   expect(problems(`{ node: n1, policy: { address: "10.0.0.1:5480", tls: ${tls} } }`)).toEqual([]);
 });
+
+test('a field that is called like something every object has is as unknown as any other', () => {
+  expect(problems('node: n1\ntoString: 1\nconstructor: {}')).toEqual([
+    expect.stringMatching(/:2:1: toString: found an unknown field/),
+    expect.stringMatching(/:3:1: constructor: found an unknown field/),
+  ]);
+});

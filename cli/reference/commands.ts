@@ -2,11 +2,9 @@
  * The reference of the command line, docs/cli.md: the help of every command. `npm run docs` writes it.
  */
 
-import { writeFileSync } from 'node:fs';
-import { fileURLToPath } from 'node:url';
 import type { Command } from 'commander';
-import type { Terminal } from './output.ts';
-import { buildProgram } from './program.ts';
+import type { Terminal } from '../output.ts';
+import { buildProgram } from '../program.ts';
 
 /** The page as it should be. */
 export function renderReference(): string {
@@ -75,8 +73,4 @@ class Page implements Terminal {
     this.#text = '';
     return text;
   }
-}
-
-if (import.meta.main) {
-  writeFileSync(fileURLToPath(new URL('../docs/cli.md', import.meta.url)), renderReference());
 }
