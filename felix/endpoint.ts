@@ -14,6 +14,8 @@ export interface HostPort {
 export interface WorkloadEndpoint {
   /** `namespace/name`. */
   readonly pod: string;
+  /** Tells the pod from an earlier or later one of its name; undefined where the runtime does not say it. */
+  readonly uid?: string | undefined;
   /** The node's end of the veth pair: {@link INTERFACE_PREFIX} and more, at most 15 bytes. */
   readonly interface: string;
   /** At most one of each family. */

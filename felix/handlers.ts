@@ -75,10 +75,10 @@ function endpointsOf(dataplane: NftablesDataplane): margay.felix.v1.IEndpoint[] 
 }
 
 function endpointOf(
-  { programs, driver }: NftablesDataplane,
+  { programs, ruleset, driver }: NftablesDataplane,
   { pod, interface: name, addresses, hostPorts }: WorkloadEndpoint,
 ): margay.felix.v1.IEndpoint {
-  const program = programs.endpoints.get(pod);
+  const program = ruleset.knows(pod) ? programs.endpoints.get(pod) : undefined;
   return {
     pod,
     interface: name,

@@ -12,7 +12,10 @@ import {
   withDefault,
 } from '../schema.ts';
 
-/** A pod (`v1`). */
+/**
+ * A pod (`v1`). Its `uid` is the one that its node knows it by, which for a pod that the node runs by itself (a static pod) is not
+ * that of the API's copy of it.
+ */
 export interface Pod extends Metadata {
   readonly kind: 'Pod';
   /** Empty until it is scheduled. */
@@ -33,6 +36,13 @@ export interface ContainerPort {
   readonly protocol: Protocol;
   readonly port: number;
 }
+
+/** Annotation of the API's copy of a static pod: the uid that the node gave it (a digest of its file). */
+const MIRROR = 'kubernetes.io/config.mirror';
+
+const metadata = namespaced
+  .extend({ annotations: lenient({ [MIRROR]: z.string().optional().catch(undefined) }).nullish() })
+  .transform(({ annotations, ...rest }): Metadata => ({ ...rest, uid: annotations?.[MIRROR] || rest.uid }));
 
 const port = lenient({
   name: text,
@@ -55,7 +65,7 @@ const status = lenient({
   podIPs: listOf(lenient({ ip: address })),
 }).nullish();
 
-export const pod = lenient({ metadata: namespaced, spec, status }).transform(
+export const pod = lenient({ metadata, spec, status }).transform(
   ({ metadata, spec, status }): Pod => ({
     kind: 'Pod',
     ...metadata,

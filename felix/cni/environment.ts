@@ -14,6 +14,8 @@ export interface Environment {
   readonly interfaceName: string;
   /** `namespace/name`, from `K8S_POD_NAMESPACE` and `K8S_POD_NAME`; undefined for what is no pod of Kubernetes. */
   readonly pod: string | undefined;
+  /** `K8S_POD_UID`: tells the pod from others of its name; undefined where the runtime does not set it. */
+  readonly podUid: string | undefined;
   /** `CNI_ARGS`, with those that nobody knows. */
   readonly args: ReadonlyMap<string, string>;
 }
@@ -61,7 +63,15 @@ export function readEnvironment(variables: ReadonlyMap<string, string>): Environ
   if (netns !== '' && (!netns.startsWith('/') || netns.includes('\0')))
     throw invalid('CNI_NETNS', netns, 'a path from the root');
   const args = readArgs(get('CNI_ARGS'));
-  return { command, containerId, netns, interfaceName, args, pod: readPod(args) };
+  return {
+    command,
+    containerId,
+    netns,
+    interfaceName,
+    args,
+    pod: readPod(args),
+    podUid: args.get('K8S_POD_UID') || undefined,
+  };
 }
 
 /** What can be no interface of a pod; the last two are folders of kernel parameters. */

@@ -109,7 +109,7 @@ export class CniHandler {
   }
 
   async #add(environment: Environment, fields: Fields, signal: AbortSignal): Promise<unknown> {
-    const { containerId, interfaceName, netns, pod, args } = environment;
+    const { containerId, interfaceName, netns, pod, podUid, args } = environment;
     const configuration = readConfiguration(fields);
     const { cniVersion, prevResult, dns } = configuration;
     for (const each of prevResult?.objects('interfaces') ?? []) {
@@ -127,6 +127,7 @@ export class CniHandler {
         interfaceName,
         netns,
         pod,
+        podUid,
         addresses:
           configuration.addresses.length > 0 || ip === ''
             ? configuration.addresses

@@ -77,15 +77,22 @@ export class NftablesDataplane implements Dataplane, Disposable {
     this.driver = new RulesetDriver(wrap?.(this.#nftables) ?? this.#nftables, ruleset, log);
     this.flows = new FlowJudge({
       conntrack: this.#conntrack,
-      programs: this.programs,
+      lookUp: (direction, pod, ...connection) =>
+        ruleset.knows(pod) ? this.programs.lookUp(direction, pod, ...connection) : 'drop',
       podAt: (address) => this.#pods.get(address),
       nodeAddresses: () => nodeAddresses(namespace),
     });
   }
 
-  /** Begins to watch what others do to the table. What was there stays until the programs are known. */
+  /** Begins to watch what others do to the table. What was there stays as it is until the programs are known. */
   start(): void {
     this.#watch();
+    try {
+      if (!this.#inSync) this.driver.find();
+    } catch (error) {
+      this.#fault(error, 'the table can not be read');
+      this.#retryLater();
+    }
   }
 
   /** Does not see any more what others do. */
@@ -177,8 +184,9 @@ export class NftablesDataplane implements Dataplane, Disposable {
     let failure: unknown;
     for (const waiter of this.#waiters) if (waiter.stage === 'new') waiter.stage = 'sent';
     try {
-      // Before the programs are known, an old table stays in force: what it does not know is closed by it. Without one, all is closed.
-      if (this.#inSync || !this.driver.present) this.driver.apply();
+      // Before the programs are known, an old table stays in force: what it does not know is closed by it.
+      if (this.#inSync) this.driver.apply();
+      else this.driver.keep();
       this.#judgeStrays();
       this.#refusal = undefined;
       if (this.#inSync) this.#judge();
@@ -315,7 +323,7 @@ export class NftablesDataplane implements Dataplane, Disposable {
     }, WATCH_AGAIN_MS).unref();
   }
 
-  /** What the table is like is to be found out; before the programs are known, whether it is there at all. */
+  /** What the table is like is to be found out. */
   #doubt(): void {
     this.driver.doubt();
     this.#schedule();
@@ -333,14 +341,10 @@ export class NftablesDataplane implements Dataplane, Disposable {
   }
 
   #foreign(change: RulesetChange): void {
-    if (!this.#inSync) {
-      this.#doubt();
-      return;
-    }
     try {
       this.driver.repair(change);
       this.#judgeStrays();
-      this.#judge();
+      if (this.#inSync) this.#judge();
     } catch (error) {
       this.#fault(error, 'the table could not be put right');
       this.driver.doubt();

@@ -1,13 +1,15 @@
 import { type Log, LogLimit } from '#daemon/log.ts';
 import { NetlinkError } from '#kernel/netlink/error.ts';
 import type { Nftables } from '#kernel/nftables/connection.ts';
-import { TransactionError } from '#kernel/nftables/error.ts';
+import type { TableDump } from '#kernel/nftables/dump.ts';
+import { InvalidObjectError, TransactionError } from '#kernel/nftables/error.ts';
 import type { RulesetChange } from '#kernel/nftables/monitor.ts';
 import type { Operation, Transaction } from '#kernel/nftables/operation.ts';
-import type { Changes } from './desired.ts';
+import type { Changes, DesiredTable } from './desired.ts';
 import { partsAtFault } from './fault.ts';
+import { keptTable } from './kept.ts';
 import { type Part, partKey } from './part.ts';
-import { removeBridges, replaceTable } from './replacement.ts';
+import { newestBridge, removeBridges, replaceTable } from './replacement.ts';
 import type { NodeRuleset } from './ruleset.ts';
 
 /** What the driver needs of nf_tables; `Nftables` is it. */
@@ -48,6 +50,9 @@ const MAX_UNANSWERED = 3;
  *
  * A transaction that the kernel refuses is based on a wrong idea of what there is, or has something in it that this
  * kernel does not take: the table is read again, then the parts at fault are closed, and the rest goes in.
+ *
+ * An agent that comes finds the table of the one before. Until the programs are known, that one is kept (`find`, `keep`): it is
+ * not changed, and what others do to it is undone.
  */
 export class RulesetDriver {
   readonly counters: DriverCounters = {
@@ -65,7 +70,10 @@ export class RulesetDriver {
   readonly #problems = new Map<string, Problem>();
   /** The generation that the table was read at. */
   #readAt = 0;
-  #present = false;
+  /** The table that was there first, until the programs are known; `unread` until it is looked for. */
+  #found: TableDump | 'unread' | undefined = 'unread';
+  /** The same as what is wanted, once it was damaged. */
+  #kept: DesiredTable | undefined;
   /** What the table is like is not known: it is to be read. */
   #doubt = true;
   #strayed = false;
@@ -99,10 +107,49 @@ export class RulesetDriver {
     return strayed;
   }
 
-  /** Whether the kernel has our table, of this version or another. */
-  get present(): boolean {
-    if (this.#doubt) this.#look();
-    return this.#present;
+  /**
+   * Looks what an earlier agent has left; it stays as it is. To be called when others are watched already.
+   *
+   * @throws NetlinkError, DecodeError, UnstableDumpError; then it is looked for again by `keep`
+   */
+  find(): void {
+    if (this.#found !== 'unread') return;
+    const { table } = this.#ruleset.desired;
+    const bridge = newestBridge(this.#kernel, table);
+    this.#found = this.#kernel.dump(bridge ?? table);
+    this.#readAt = this.#found?.generation ?? 0;
+    // Its own name is that of a table that was on its way out, or has not come into force.
+    this.#doubt = bridge !== undefined || this.#found === undefined;
+  }
+
+  /**
+   * Before the programs are known: what `find` has found stays in force, and is put back if others damaged it. Without it, or
+   * where it can not be put back, all pods are closed.
+   *
+   * @throws as `apply`
+   */
+  keep(): void {
+    this.find();
+    if (this.#found === undefined || this.#found === 'unread') {
+      this.apply();
+      return;
+    }
+    if (!this.#doubt) return;
+    this.#kept ??= keptTable(this.#found, this.#ruleset.desired.table);
+    try {
+      if (this.#kept) {
+        this.#bring(this.#kept);
+        return;
+      }
+      this.#log.error('the table has been changed, and can not be made again as it was: all pods are closed');
+    } catch (error) {
+      if (!(error instanceof TransactionError || error instanceof InvalidObjectError)) throw error;
+      this.#log.error(
+        { error: error.message },
+        'the table has been changed, and the kernel does not take it as it was: all pods are closed',
+      );
+    }
+    this.apply();
   }
 
   /**
@@ -112,14 +159,37 @@ export class RulesetDriver {
    */
   apply(): void {
     const { desired } = this.#ruleset;
+    if (typeof this.#found === 'object' && !this.#doubt && !this.#kept) {
+      this.#ruleset.prepare();
+      desired.adopt(this.#found);
+    } else if (this.#isKeeping) this.#doubt = true;
+    this.#found = undefined;
+    this.#kept = undefined;
+    this.#bring(desired);
+  }
+
+  get #isKeeping(): boolean {
+    return this.#found !== undefined;
+  }
+
+  #applyOrKeep(): void {
+    if (this.#isKeeping) this.keep();
+    else this.apply();
+  }
+
+  #bring(desired: DesiredTable): void {
     let read = this.#doubt;
     let unanswered = 0;
     let sent = false;
+    const isKept = desired === this.#kept;
+    const prepare = (): void => {
+      if (!isKept) this.#ruleset.prepare();
+    };
     // What is wanted, first: a chain that is there and not wanted is another's.
-    this.#ruleset.prepare();
-    if (this.#doubt) this.#adopt();
+    prepare();
+    if (this.#doubt) this.#adopt(desired);
     for (let refused = 0; ; ) {
-      this.#ruleset.prepare();
+      prepare();
       const changes = desired.changes();
       if (changes.transaction.length === 0) {
         changes.done();
@@ -127,27 +197,27 @@ export class RulesetDriver {
         break;
       }
       try {
-        this.#commit(changes);
+        this.#commit(desired, changes);
         changes.done();
-        this.#present = true;
         this.counters.transactions++;
         this.counters.operations += changes.transaction.length;
         sent = true;
       } catch (error) {
         // Answers were lost: it may be in force, or not.
         if (error instanceof NetlinkError && ++unanswered < MAX_UNANSWERED) {
-          this.#adopt();
+          this.#adopt(desired);
           read = true;
           continue;
         }
         if (!(error instanceof TransactionError)) throw this.#failed(error);
         this.counters.refused++;
         if (!read) {
-          this.#adopt();
+          this.#adopt(desired);
           read = true;
           continue;
         }
-        if (++refused > MAX_ROUNDS || !this.#close(error, changes.transaction)) throw this.#failed(error);
+        if (isKept || ++refused > MAX_ROUNDS || !this.#close(error, changes.transaction))
+          throw this.#failed(error);
       }
     }
     if (sent && read) this.#strayed = true;
@@ -162,7 +232,7 @@ export class RulesetDriver {
     this.#problems.clear();
     this.#doubt = true;
     try {
-      this.apply();
+      this.#applyOrKeep();
     } finally {
       this.#earlier = new Map();
     }
@@ -178,6 +248,7 @@ export class RulesetDriver {
     // It was there already when the table was read. (Generations are 32-bit numbers that wrap.)
     if (!this.#doubt && ((generation - this.#readAt) | 0) <= 0) return false;
     const { desired } = this.#ruleset;
+    if (this.#isKeeping) this.#doubt = true;
     const sets = new Set<string>();
     for (const event of events) {
       if (event.object === 'rule') desired.doubtChain(event.chain);
@@ -188,7 +259,7 @@ export class RulesetDriver {
     }
     if (!this.#doubt) for (const set of sets) this.#reread(set);
     const before = this.counters.transactions;
-    this.apply();
+    this.#applyOrKeep();
     if (this.counters.transactions === before) return false;
     this.#strayed = true;
     this.counters.repairs++;
@@ -209,13 +280,13 @@ export class RulesetDriver {
     this.#doubt = true;
   }
 
-  #commit({ transaction, replaced }: Changes): void {
+  #commit({ table }: DesiredTable, { transaction, replaced }: Changes): void {
     if (replaced === undefined) {
       this.#kernel.commit(transaction);
       return;
     }
     this.#bridged = true;
-    replaceTable(this.#kernel, this.#ruleset.desired.table, transaction, replaced);
+    replaceTable(this.#kernel, table, transaction, replaced);
   }
 
   #removeBridges(): void {
@@ -231,15 +302,9 @@ export class RulesetDriver {
     }
   }
 
-  #look(): void {
-    const { family, name } = this.#ruleset.desired.table;
-    this.#present = this.#kernel.tables().some((table) => table.family === family && table.name === name);
-  }
-
-  #adopt(): void {
-    const dump = this.#kernel.dump(this.#ruleset.desired.table);
-    this.#ruleset.desired.adopt(dump);
-    this.#present = dump !== undefined;
+  #adopt(desired: DesiredTable): void {
+    const dump = this.#kernel.dump(desired.table);
+    desired.adopt(dump);
     this.#readAt = dump?.generation ?? this.#readAt;
     this.#doubt = false;
   }

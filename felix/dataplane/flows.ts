@@ -17,7 +17,8 @@ export interface FlowCounters {
 
 export interface FlowJudgeOptions {
   readonly conntrack: Conntrack;
-  readonly programs: Programs;
+  /** What the programs say of a connection of a pod of this node. */
+  readonly lookUp: Programs['lookUp'];
   /** The pod of this node that has an address. */
   readonly podAt: (address: AddressKey) => string | undefined;
   /** Of the node itself; asked for once in a judgement at most. @throws NetlinkError */
@@ -132,16 +133,15 @@ export class FlowJudge {
 
   /** undefined for a flow that no pod of this node is an end of. */
   #allows(view: FlowView, source: AddressKey, destination: AddressKey): boolean | undefined {
-    const { programs, podAt } = this.#options;
+    const { lookUp, podAt } = this.#options;
     const from = podAt(source);
     const to = podAt(destination);
     if (from === undefined && to === undefined) return undefined;
     if (from === to) return true;
     const protocol = PROTOCOL_NAMES.get(view.original.protocol) ?? 'other';
     const port = protocol === 'other' ? 0 : view.reply.sourcePort;
-    if (from !== undefined && programs.lookUp('egress', from, destination, protocol, port) === 'drop')
-      return false;
-    return to === undefined || programs.lookUp('ingress', to, source, protocol, port) === 'accept';
+    if (from !== undefined && lookUp('egress', from, destination, protocol, port) === 'drop') return false;
+    return to === undefined || lookUp('ingress', to, source, protocol, port) === 'accept';
   }
 }
 

@@ -41,6 +41,13 @@ export function replaceTable(
   kernel.commit(transaction);
 }
 
+/** The bridge that is left of a replacement that was not finished, the newest if there are more. */
+export function newestBridge(kernel: Pick<Kernel, 'tables'>, table: Table): TableRef | undefined {
+  const there = namesOf(kernel, table);
+  const name = BRIDGES.map((end) => table.name + end).findLast((each) => there.has(each));
+  return name === undefined ? undefined : { family: table.family, name };
+}
+
 /** Takes away the bridges that there are. To be called when the table itself is in force. */
 export function removeBridges(kernel: Kernel, table: Table): void {
   const there = namesOf(kernel, table);
@@ -56,7 +63,7 @@ export function removeBridges(kernel: Kernel, table: Table): void {
   }
 }
 
-function namesOf(kernel: Kernel, { family }: TableRef): Set<string> {
+function namesOf(kernel: Pick<Kernel, 'tables'>, { family }: TableRef): Set<string> {
   return new Set(kernel.tables().flatMap((table) => (table.family === family ? [table.name] : [])));
 }
 

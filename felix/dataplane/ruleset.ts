@@ -1,6 +1,6 @@
 import { type AddressKey, type Family, familyOf } from '#datastore/address.ts';
 import { type Element, goTo, type Table } from '#kernel/nftables/model.ts';
-import { NO_PORTS, type PortVerdicts } from '#proto/ports.ts';
+import type { PortVerdicts } from '#proto/ports.ts';
 import { type ClassId, DIRECTIONS, type Direction, type PodKey } from '#proto/program.ts';
 import type { WorkloadEndpoint } from '../endpoint.ts';
 import type { BlockRange, EndpointProgram, ProgramSink } from '../policy/program.ts';
@@ -103,6 +103,15 @@ export class NodeRuleset implements ProgramSink {
 
   workload(pod: PodKey): WorkloadEndpoint | undefined {
     return this.#pods.get(pod)?.workload;
+  }
+
+  /**
+   * Whether the program of a pod that is here is known. That of an earlier or a later pod of the same name is not: each has
+   * labels of its own.
+   */
+  knows(pod: PodKey): boolean {
+    const state = this.#pods.get(pod);
+    return state !== undefined && programOf(state) !== undefined;
   }
 
   /** The pod that an interface is of. */
@@ -262,8 +271,10 @@ export class NodeRuleset implements ProgramSink {
     state.elements = elements;
   }
 
-  #baseElements(pod: PodKey, { workload, program }: PodState): Contribution[] {
+  #baseElements(pod: PodKey, state: PodState): Contribution[] {
+    const { workload } = state;
     if (workload === undefined) return [];
+    const program = programOf(state);
     const isClosed = program === undefined || this.#isClosed({ kind: 'pod', pod });
     return [
       ...addressElements(workload),
@@ -276,12 +287,14 @@ export class NodeRuleset implements ProgramSink {
     direction: Direction,
     id: ClassId,
     pod: PodKey,
-    { workload, program }: PodState,
+    state: PodState,
     verdicts: PortVerdicts,
   ): Contribution[] {
+    const { workload } = state;
+    const program = programOf(state);
     const isClosed = this.#isClosed({ kind: 'pod', pod }) || this.#isClosed({ kind: 'class', direction, id });
-    if (workload === undefined || isClosed) return [];
-    return classElements(direction, id, workload, verdicts, program?.[direction].anyPeer ?? NO_PORTS);
+    if (workload === undefined || program === undefined || isClosed) return [];
+    return classElements(direction, id, workload, verdicts, program[direction].anyPeer);
   }
 
   #renewBlocks(direction: Direction, family: Family): void {
@@ -375,6 +388,12 @@ export class NodeRuleset implements ProgramSink {
     if (workload || program || classes.ingress.size > 0 || classes.egress.size > 0) return;
     this.#pods.delete(pod);
   }
+}
+
+/** What is in force for the pod that is here. */
+function programOf({ workload, program }: PodState): EndpointProgram | undefined {
+  const isAnother = workload?.uid && program?.uid && workload.uid !== program.uid;
+  return workload === undefined || isAnother ? undefined : program;
 }
 
 function newDirection(): DirectionState {

@@ -311,6 +311,7 @@ export class Endpoints {
   #tell(endpoint: Endpoint): void {
     this.#parts.dataplane.setEndpoint({
       pod: podOf(endpoint),
+      uid: endpoint.podUid,
       interface: endpoint.hostInterface,
       addresses: endpoint.addresses,
       hostPorts: endpoint.hostPorts,

@@ -27,6 +27,8 @@ export interface EndpointRequest {
   readonly netns: string;
   /** `namespace/name`; undefined for a container that is no pod of Kubernetes. */
   readonly pod: string | undefined;
+  /** Of the pod; undefined where the runtime does not say it. */
+  readonly podUid?: string | undefined;
   /** Addresses that it has to have; the others are chosen. */
   readonly addresses: readonly AddressKey[];
   /** Of the pod's end; chosen when undefined. */

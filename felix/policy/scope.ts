@@ -30,7 +30,9 @@ export class ChangeScope {
     const opens =
       after !== undefined &&
       (before === undefined ||
-        (allowsAll(before.ingress, after.ingress) && allowsAll(before.egress, after.egress)));
+        (before.uid === after.uid &&
+          allowsAll(before.ingress, after.ingress) &&
+          allowsAll(before.egress, after.egress)));
     (opens ? this.openedPods : this.pods).add(pod);
   }
 

@@ -66,6 +66,20 @@ describe('Pod', () => {
     });
   });
 
+  test.each([
+    ['kubernetes.io/config.mirror: 6576683a93d91d8e2119df2c2755f2f1', '6576683a93d91d8e2119df2c2755f2f1'],
+    ['kubernetes.io/config.mirror: ""', '5f3c'],
+    ['kubernetes.io/config.mirror: 7', '5f3c'],
+    ['other: x', '5f3c'],
+    ['', '5f3c'],
+  ])('one that its node runs by itself has the uid that the node knows (%s)', (annotations, uid) => {
+    const pod = resource(
+      `{ apiVersion: v1, kind: Pod, metadata: { name: p, uid: 5f3c, annotations: { ${annotations} } } }`,
+    );
+    expect(pod).toMatchObject({ uid });
+    expect(pod).not.toHaveProperty('annotations');
+  });
+
   test('one that is not scheduled yet has neither node nor address', () => {
     const pod = resource(
       '{ apiVersion: v1, kind: Pod, metadata: { name: p }, spec: {}, status: { podIP: "" } }',

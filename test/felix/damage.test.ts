@@ -4,6 +4,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { NftablesDataplane } from '#felix/dataplane/dataplane.ts';
 import { DEFAULT_SETTINGS } from '#felix/dataplane/settings.ts';
 import { waitFor } from '#test/helpers/wait.ts';
+import { DAMAGES, sectionsOf } from './damages.ts';
 import type { Slot } from './fabric.ts';
 import { allow, isolate, nodeObject, pod } from './objects.ts';
 import { World } from './world.ts';
@@ -54,28 +55,7 @@ const nft = (script: string): string =>
   world.fabric.nodes[1]!.netns.exec('nft', ['-f', '-'], { input: `${script}\n` });
 const listed = (): string =>
   world.fabric.nodes[1]!.netns.exec('nft', ['-s', 'list', 'table', 'inet', 'margay']);
-const sections = (text: string): string[] =>
-  text
-    .split('\n\n')
-    .map((section) => section.trim().replace(/\n}$/, ''))
-    .sort();
-
-describe.each([
-  ['the table deleted', 'delete table inet margay'],
-  ['everything flushed', 'flush ruleset'],
-  ['a chain flushed', 'flush chain inet margay forward'],
-  ['all chains flushed', 'flush table inet margay'],
-  ['an element removed', 'delete element inet margay to-pods { "mgyslot5" }'],
-  ['a set flushed', 'flush set inet margay workloads4'],
-  ['an element added', 'add element inet margay from-pods { "mgyslot6" : return }'],
-  ['a rule inserted', 'insert rule inet margay forward accept'],
-  ['a rule added', 'add rule inet margay deny counter'],
-  ['a chain added', 'add chain inet margay another { type filter hook forward priority 20; policy drop; }'],
-  ['a set added', 'add set inet margay another { type ipv4_addr; elements = { 10.0.0.1 }; }'],
-  ['a counter added', 'add counter inet margay another'],
-  ['the policy of a chain changed', 'add chain inet margay forward { policy drop; }'],
-  ['the table put to sleep', 'add table inet margay { flags dormant; }'],
-])('%s', (_what, script) => {
+describe.each(DAMAGES)('%s', (_what, script) => {
   test('is undone, counted and logged once', async () => {
     const dataplane = world.dataplanes[1]!;
     const before = listed();
@@ -88,7 +68,7 @@ describe.each([
       details: () => lines.join(''),
     });
     times.push(performance.now() - start);
-    expect(sections(listed())).toEqual(sections(before));
+    expect(sectionsOf(listed())).toEqual(sectionsOf(before));
     expect(dataplane.driver.counters.repairs).toBe(repairs + 1);
     const said = lines.filter((line) => line.includes('somebody changed the table'));
     expect(said).toEqual([expect.stringContaining('"process":"nft"')]);
@@ -152,10 +132,14 @@ test('a ruleset that is there is read while others commit all the time', async (
       log: pino({ level: 'silent' }),
       namespace,
     });
+    const { transactions } = dataplane.driver.counters;
+    dataplane.driver.find();
     for (let i = 0; i < 30; i++) {
       dataplane.driver.doubt();
-      expect(dataplane.driver.present).toBe(true);
+      dataplane.driver.keep();
     }
+    // It has been found, and as it was.
+    expect(dataplane.driver.counters).toMatchObject({ transactions, unchanged: 30 });
   } finally {
     noise.kill('SIGKILL');
   }

@@ -14,7 +14,6 @@ import type { Operation } from '#kernel/nftables/operation.ts';
 import { NetworkNamespace } from '#kernel/sys/namespace.ts';
 import { Compiler } from '#policy/compiler/compiler.ts';
 import { createNetns, type Netns } from '#test/helpers/netns.ts';
-import { waitFor } from '#test/helpers/wait.ts';
 import type { Slot } from './fabric.ts';
 import { allow, pod } from './objects.ts';
 import { SILENT } from './world.ts';
@@ -188,20 +187,6 @@ describe('what the kernel refuses', () => {
     expect(dataplane.problems).toEqual([]);
     expect(listed()).toContain('"mgy-web" . tcp . 80');
   });
-});
-
-test('a table that somebody deletes before the policies are known is there again, with all pods closed', async () => {
-  await begin();
-  dataplane.close();
-  dataplane = new NftablesDataplane({ settings: DEFAULT_SETTINGS, log: SILENT, namespace });
-  dataplane.start();
-  const text = listed();
-  dataplane.setEndpoint({ pod: 'shop/web', interface: 'mgy-web', addresses: [], hostPorts: [] });
-  await dataplane.applied([], AbortSignal.timeout(5000));
-  expect(listed()).toBe(text);
-  netns.exec('nft', ['flush', 'ruleset']);
-  await waitFor(() => listed().includes('its policy is not known'), { what: 'the table', timeout: 2000 });
-  expect(listed()).not.toContain('mgy-web');
 });
 
 test('a kernel that refuses the same over and over is told of once', async () => {

@@ -35,7 +35,7 @@ const call = (
     ...envOf(command, node.socket, {
       id,
       netns: pod.path,
-      args: 'IgnoreUnknown=1;K8S_POD_NAMESPACE=shop;K8S_POD_NAME=web-0',
+      args: 'IgnoreUnknown=1;K8S_POD_NAMESPACE=shop;K8S_POD_NAME=web-0;K8S_POD_UID=5f3c',
     }),
     ...extra,
   };
@@ -87,7 +87,7 @@ describe('ADD answers in the version that is asked for', () => {
       ],
       dns: { nameservers: ['10.96.0.10'] },
     });
-    expect(node.dataplane.endpoints.has('shop/web-0')).toBe(true);
+    expect(node.dataplane.endpoints.get('shop/web-0')).toMatchObject({ uid: '5f3c' });
     if (cniVersion !== '0.3.1') {
       expect(await call('CHECK', configuration({ cniVersion, prevResult: result }))).toEqual({
         status: 0,

@@ -29,6 +29,7 @@ const add = (i: number, extra: object = {}): Promise<Endpoint> =>
       interfaceName: 'eth0',
       netns: pods[i]!.path,
       pod: `default/web-${i}`,
+      podUid: `uid-${i}`,
       addresses: [],
       mac: undefined,
       hostPorts: [{ protocol: 'TCP', hostPort: 8000 + i, containerPort: 80, hostIp: undefined }],
@@ -55,6 +56,7 @@ describe('a new felix', () => {
     const before = [await add(0), await add(1)];
     const kernel = shown();
     const told = new Map(node.dataplane.endpoints);
+    expect([...told.values()].map(({ uid }) => uid)).toEqual(['uid-0', 'uid-1']);
     await node.stop();
     node.dataplane.endpoints.clear();
     await node.start();

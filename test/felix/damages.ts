@@ -1,0 +1,25 @@
+/** What others may do to the table of a node where pod `mgyslot5` is, and `mgyslot6` is not: name and script for `nft -f`. */
+export const DAMAGES: readonly (readonly [string, string])[] = [
+  ['the table deleted', 'delete table inet margay'],
+  ['everything flushed', 'flush ruleset'],
+  ['a chain flushed', 'flush chain inet margay forward'],
+  ['all chains flushed', 'flush table inet margay'],
+  ['an element removed', 'delete element inet margay to-pods { "mgyslot5" }'],
+  ['a set flushed', 'flush set inet margay workloads4'],
+  ['an element added', 'add element inet margay from-pods { "mgyslot6" : return }'],
+  ['a rule inserted', 'insert rule inet margay forward accept'],
+  ['a rule added', 'add rule inet margay deny counter'],
+  ['a chain added', 'add chain inet margay another { type filter hook forward priority 20; policy drop; }'],
+  ['a set added', 'add set inet margay another { type ipv4_addr; elements = { 10.0.0.1 }; }'],
+  ['a counter added', 'add counter inet margay another'],
+  ['the policy of a chain changed', 'add chain inet margay forward { policy drop; }'],
+  ['the table put to sleep', 'add table inet margay { flags dormant; }'],
+];
+
+/** What `nft list table` says, in no order: what is made anew stands elsewhere. */
+export function sectionsOf(text: string): string[] {
+  return text
+    .split('\n\n')
+    .map((section) => section.trim().replace(/\n}$/, ''))
+    .sort();
+}
