@@ -17,7 +17,7 @@ import { LabProcess, margay, namespacesOf, newLabName } from './lab.ts';
 
 const SMALL = ['--tor', 'margay', '--nodes', '2', '--pods', '3', '--no-tour'];
 
-describe('a running lab', { timeout: 90_000 }, () => {
+describe('a running lab', { timeout: 150_000 }, () => {
   let lab: LabProcess;
 
   beforeAll(async () => {
@@ -77,7 +77,10 @@ describe('a running lab', { timeout: 90_000 }, () => {
       '81',
     );
     expect(said).toMatch(/^pod shop\/visitor runs on n2 with 10\.244\.2\.\d+\n$/);
-    expect([...(await lab.open())]).toContain('data/database-1 shop/visitor');
+    await waitFor(async () => (await lab.open()).has('data/database-1 shop/visitor'), {
+      what: 'the pod can be reached',
+      timeout: 30_000,
+    });
     await expect(lab.run('add-pod', 'visitor', '-n', 'shop')).rejects.toThrow('is there already');
     await expect(lab.run('add-pod', 'x', '--node', 'n9')).rejects.toThrow('expected one of n1, n2');
     await expect(lab.run('add-pod', 'x', '-p', 'http')).rejects.toThrow(
@@ -115,7 +118,14 @@ describe('a running lab', { timeout: 90_000 }, () => {
   });
 
   test('has policies in force as they are applied and deleted', async () => {
-    const before = await lab.open();
+    // On a machine that is busy an answer may be late.
+    const before = await waitFor(
+      async () => {
+        const open = await lab.open();
+        return open.size === 9 && open;
+      },
+      { what: 'all is open', timeout: 30_000 },
+    );
     expect(await lab.run('apply', '-f', POLICY_FILE)).toMatch(
       /^NetworkPolicy shop\/frontend-to-api: created$/m,
     );
@@ -126,22 +136,23 @@ describe('a running lab', { timeout: 90_000 }, () => {
     ]);
     await waitFor(async () => isDeepStrictEqual(await lab.open(), intended), {
       what: 'the policies are in force',
+      timeout: 30_000,
     });
     // With everything that enforces them killed and started again.
     for (const daemon of ['policy', 'felix']) {
       await lab.run('kill', 'n1', daemon);
       expect([...(await lab.open())].filter((pair) => !intended.has(pair))).toEqual([]);
     }
-    // On a machine that is busy an answer may be late.
     await waitFor(async () => isDeepStrictEqual(await lab.open(), intended), {
       what: 'what is allowed, still is',
+      timeout: 30_000,
     });
     expect(await lab.run('delete', '-f', POLICY_FILE)).toMatch(
       /^NetworkPolicy shop\/frontend-to-api: deleted$/m,
     );
     await waitFor(async () => isDeepStrictEqual(await lab.open(), before), {
       what: 'all is open again',
-      timeout: 20_000,
+      timeout: 30_000,
     });
   });
 
@@ -154,17 +165,24 @@ describe('a running lab', { timeout: 90_000 }, () => {
     expect(await route()).not.toBe('');
     await expect(lab.run('kill', 'n1', 'tor')).rejects.toThrow('n1 has no tor; it has policy, felix, bgp');
     await expect(lab.run('kill', 'n7', 'bgp')).rejects.toThrow('no node n7; there are tor, n1, n2');
-    const said = (await lab.run('logs', 'n1', 'bgp', '-n', '1000')).trim().split('\n');
-    expect(said.filter((line) => line.includes('speaker started'))).toHaveLength(2);
+    const starts = async () =>
+      (await lab.run('logs', 'n1', 'bgp', '-n', '1000'))
+        .split('\n')
+        .filter((line) => line.includes('speaker started'));
+    await waitFor(async () => (await starts()).length === 2, {
+      what: 'the second start in the log',
+      timeout: 30_000,
+    });
     await waitFor(async () => JSON.parse(await lab.run('status', '-o', 'json')).nodes[0].sessions === 1, {
       what: 'the session is back',
+      timeout: 30_000,
     });
   });
 
   test('cuts a node off and connects it again', async () => {
     const sees = () => lab.run('exec', 'n1', '--', 'ip', 'route', 'show', '10.244.2.0/24');
     expect(await lab.run('link', 'down', 'n2')).toBe('link of n2 is down\n');
-    await waitFor(async () => (await sees()) === '', { what: 'the route is gone' });
+    await waitFor(async () => (await sees()) === '', { what: 'the route is gone', timeout: 20_000 });
     expect(await lab.run('reach')).toContain('outside → shop/api-1:9090 is closed, and policies allow it');
     expect(await lab.run('link', 'up', 'n2')).toBe('link of n2 is up\n');
     await waitFor(async () => (await sees()) !== '', { what: 'the route is back', timeout: 20_000 });

@@ -3,7 +3,7 @@
  */
 
 import type { ChildProcess } from 'node:child_process';
-import { rmSync, writeFileSync } from 'node:fs';
+import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { onTestFailed } from 'vitest';
@@ -53,6 +53,17 @@ export class Margay implements AsyncDisposable {
 
   get pid(): number {
     return this.#child!.pid!;
+  }
+
+  /** For how long its threads have run so far, and were ready to run and had no core, in ms (proc(5), sched-stats). */
+  cpuTimes(): { ran: number; waited: number } {
+    const times = { ran: 0, waited: 0 };
+    for (const thread of readdirSync(`/proc/${this.pid}/task`)) {
+      const [ran, waited] = readFileSync(`/proc/${this.pid}/task/${thread}/schedstat`, 'utf8').split(' ');
+      times.ran += Number(ran) / 1e6;
+      times.waited += Number(waited) / 1e6;
+    }
+    return times;
   }
 
   get configFile(): string {

@@ -96,14 +96,39 @@ describe('a node under two routers', () => {
   });
 
   test('a route that somebody deletes or replaces is back within a second', async () => {
+    const monitor = await watchRoutes(node, '-ts');
+    const before = margay.cpuTimes();
     node.exec('ip', ['route', 'del', SHARED]);
-    const start = performance.now();
     await twoWays();
     node.exec('ip', ['route', 'replace', SHARED, 'via', TOR1, 'metric', '32', 'proto', '109']);
     await twoWays();
     node.exec('ip', ['route', 'del', '10.244.1.0/24']);
     await waitFor(() => routes('-4', '10.244.1.0/24').length === 1, { what: 'the blackhole route' });
-    expect(performance.now() - start).toBeLessThan(1000);
+    const lines = await monitor();
+    // How long each was wrong is what the kernel tells, not how long it takes to look; time in which others had the cores is
+    // not the speaker's.
+    const waited = margay.cpuTimes().waited - before.waited;
+    const changes = lines.flatMap((line) => {
+      const [, time, change] = /^\[(.*?)\] *(.*)$/.exec(line) ?? [];
+      return change === undefined ? [] : [{ time: Date.parse(time!), change }];
+    });
+    const repairs = [
+      [`Deleted ${SHARED} `, `${SHARED} `],
+      [`${SHARED} via ${TOR1} `, `${SHARED} `],
+      ['Deleted blackhole 10.244.1.0/24 ', 'blackhole 10.244.1.0/24 '],
+    ] as const;
+    let from = 0;
+    for (const [damage, repair] of repairs) {
+      const at = (start: string) =>
+        changes.findIndex(({ change }, i) => i >= from && change.startsWith(start));
+      const broken = at(damage);
+      expect(broken, damage).toBeGreaterThanOrEqual(0);
+      from = broken + 1;
+      const mended = at(repair);
+      expect(mended, repair).toBeGreaterThan(broken);
+      expect(changes[mended]!.time - changes[broken]!.time - waited, repair).toBeLessThan(1000);
+      from = mended + 1;
+    }
   });
 
   test('routes of others are not touched', async () => {
@@ -183,6 +208,15 @@ describe('a node under two routers', () => {
     const deleted = seen.findIndex((line) => line.startsWith('Deleted') && line.includes('metric 32'));
     expect(added).toBeGreaterThanOrEqual(0);
     expect(deleted).toBeGreaterThan(added);
+    await waitFor(
+      () =>
+        routes('-4', '10.244.1.0/24')
+          .map(({ metric }) => metric)
+          .join() === '50',
+      {
+        what: 'the other metric of the blackhole route',
+      },
+    );
     expect(routes('-4', '10.244.1.0/24')).toMatchObject([{ type: 'blackhole', metric: 50 }]);
 
     await reload({ metric: 50, protocol: 110 });
@@ -341,8 +375,9 @@ async function watchDeletions(ns: Netns, prefix: string): Promise<() => Promise<
 }
 
 /** Notes changes of routes from when it resolves; the returned function ends that and says which there were up to then. */
-async function watchRoutes(ns: Netns): Promise<() => Promise<string[]>> {
-  const child = ns.spawn('ip', ['-o', 'monitor', 'route'], { stdio: ['ignore', 'pipe', 'inherit'] });
+async function watchRoutes(ns: Netns, ...options: string[]): Promise<() => Promise<string[]>> {
+  const args = ['-o', ...options, 'monitor', 'route'];
+  const child = ns.spawn('ip', args, { stdio: ['ignore', 'pipe', 'inherit'] });
   let text = '';
   child.stdout!.setEncoding('utf8').on('data', (chunk: string) => {
     text += chunk;

@@ -36,7 +36,11 @@ test('a malformed attribute withdraws its routes, is logged with its bytes, and 
     flaps: 0,
     malformed: 1,
   });
-  const line = margay.log.split('\n').find((each) => each.includes('malformed UPDATE'))!;
+  // The log comes by another way than the answers.
+  const line = await waitFor(
+    () => margay.log.split('\n').find((each) => each.includes('malformed UPDATE') && each.endsWith('}')),
+    { what: 'the line of the log', details: () => margay.log },
+  );
   const entry = JSON.parse(line) as Record<string, unknown>;
   expect(entry).toMatchObject({ neighbor: B4, attribute: 1, action: 'withdraw', level: 'warn' });
   expect(entry.msg).toContain('40010109');
@@ -53,10 +57,13 @@ test('a table of 300,000 prefixes, and its withdrawal, starve no keepalive and n
   await Promise.all([feeder.establish(), short.establish()]);
   const prefixes = 300_000;
   let slowest = 0;
+  // An answer takes as long as the speaker is at something else; when others have the cores, that says nothing about it.
   const ask = async (): Promise<void> => {
     const start = performance.now();
+    const { ran } = margay.cpuTimes();
     await margay.api.getStatus({});
-    slowest = Math.max(slowest, performance.now() - start);
+    const took = Math.min(performance.now() - start, margay.cpuTimes().ran - ran);
+    slowest = Math.max(slowest, took);
   };
   feeder.send(announcements({ prefixes, perSet: 10, asn: 65002, nextHop: parseAddress(B4) }));
   const reaches = (count: number, what: string): Promise<boolean> =>

@@ -140,7 +140,9 @@ describe('the log', () => {
       short.check();
       runCommandSync('truncate', ['-s', '0', file]);
       await expect(margay.api.reload({})).rejects.toThrow('nonsense0');
-      expect(readFileSync(file, 'utf8')).toContain('lines of the log were lost');
+      await waitFor(() => readFileSync(file, 'utf8').includes('lines of the log were lost'), {
+        what: 'the number of lost lines',
+      });
       await ends(margay);
     } finally {
       runCommandSync('umount', [folder]);

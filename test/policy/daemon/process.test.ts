@@ -42,7 +42,14 @@ test('a node is told all programs, then what changes; the status says who listen
   engine.remove(far);
   await told(reader, [near, web, more]);
   expect(reader.receiver).toMatchObject({ snapshots: 1 });
-  const status = await engine.status();
+  // That the last of it was taken is known a little after it was read.
+  const status = await waitFor(
+    async () => {
+      const now = await engine.status();
+      return now.subscribers.every(({ behindSince }) => behindSince === 0) && now;
+    },
+    { what: 'the reader has all' },
+  );
   expect(status).toMatchObject({ problemCount: 0, source: `directory ${engine.objects}` });
   expect(status.objects).toContainEqual({ kind: 'Pod', count: 2 });
   expect(status.subscribers).toMatchObject([

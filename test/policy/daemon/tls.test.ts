@@ -181,7 +181,9 @@ describe('over mutual TLS', () => {
     expect((await engine.status()).listener!.error).toMatch(
       /^key: found .*in.key, which is another's, expected the key of/,
     );
-    expect(engine.log).toContain('certificates not changed: key: found');
+    await waitFor(() => engine.log.includes('certificates not changed: key: found'), {
+      what: 'the log says it',
+    });
     expect(await engine.ask(old)).toMatchObject({ snapshot: true });
 
     engine.install(files);
