@@ -127,6 +127,10 @@ export class Speaker implements SessionHandler {
       now: () => Math.floor((clock.now() - zero) / 1000),
     });
     this.rib.onOutput = (index) => this.#byIndex[index]?.wake();
+    this.rib.onForeignNextHop = (peers, nextHop) => {
+      const names = peers.map((index) => this.#byIndex[index]?.name ?? '');
+      this.#sessionLog.foreignNextHop(names, nextHop);
+    };
     this.#limit = new LogLimit(clock.now);
     this.#addresses = new SessionAddresses(options.addresses, (peer, own) => this.#readdress(peer, own));
     this.#sessionLog = new SessionLog(log, this.#limit);

@@ -80,6 +80,7 @@ function runCase(name: string, shape: Case): void {
       routeReflectorClient: false,
       asOverride: false,
       honourGracefulShutdown: true,
+      connectedNextHop: true,
       gracefulShutdown: false,
       families: new Map([
         [IPV4_UNICAST, { import: [ACCEPT_ALL], export: [ACCEPT_ALL], nextHop: 'auto', allowOwnAs: 0 }],

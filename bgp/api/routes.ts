@@ -70,6 +70,7 @@ const PROBLEMS: Readonly<Record<NonNullable<PathView['problem']>, string>> = {
   'originator-loop': 'we are its originator',
   'cluster-loop': 'our own cluster is in its cluster list',
   'own-next-hop': 'the next hop is our own address',
+  'foreign-next-hop': 'the next hop is in no subnet shared with the neighbour',
   filter: 'rejected by the import filter',
 };
 

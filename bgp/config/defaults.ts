@@ -32,6 +32,7 @@ export const PEER_DEFAULTS = {
   timers: { hold: 90, connectRetry: 5, delayOpen: 0, idleHold: 1, idleHoldMax: 60, sendHold: 'auto' },
   extendedMessages: true,
   enhancedRefresh: true,
+  connectedNextHop: true,
   routeReflectorClient: false,
   asOverride: false,
   gracefulShutdown: false,

@@ -106,6 +106,7 @@ const PEER_EFFECTS: Readonly<
   interface: ['reset'],
   extendedMessages: ['reset'],
   enhancedRefresh: ['reset'],
+  connectedNextHop: ['softIn'],
   routeReflectorClient: ['softIn', 'softOut'],
   asOverride: ['softOut'],
   gracefulShutdown: ['softIn', 'softOut'],

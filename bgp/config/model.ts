@@ -68,6 +68,8 @@ export type PeerConfig = {
   readonly timers: TimerConfig;
   readonly extendedMessages: boolean;
   readonly enhancedRefresh: boolean;
+  /** Of an external neighbour one hop away, next hops have to be on a subnet that we share: RFC 4271 section 6.3. */
+  readonly connectedNextHop: boolean;
 
   readonly families: readonly FamilyConfig[];
   readonly routeReflectorClient: boolean;

@@ -232,6 +232,13 @@ export const sessionFields = {
     example: false,
     change: 'resets',
   }),
+  connectedNextHop: boolean.optional().meta({
+    description:
+      'refuse routes of an external neighbour one hop away whose next hop is neither its own address nor in a subnet that we share (RFC 4271 section 6.3), as BIRD and FRR do; with false, any route of the kernel to it will do',
+    default: PEER_DEFAULTS.connectedNextHop,
+    example: false,
+    change: 'runs import again',
+  }),
   families: families.optional().meta({
     description: 'address families to exchange routes of, and what differs for each of them',
     expected:

@@ -89,6 +89,7 @@ export function resolvePeer(entry: PeerEntry, speakerAs: number, password: strin
     timers: resolveTimers(entry.timers),
     extendedMessages: entry.extendedMessages ?? PEER_DEFAULTS.extendedMessages,
     enhancedRefresh: entry.enhancedRefresh ?? PEER_DEFAULTS.enhancedRefresh,
+    connectedNextHop: entry.connectedNextHop ?? PEER_DEFAULTS.connectedNextHop,
     families: resolveFamilies(entry, match.kind === 'address' ? match.address.family : match.prefix.family),
     routeReflectorClient: entry.routeReflectorClient ?? PEER_DEFAULTS.routeReflectorClient,
     asOverride: entry.asOverride ?? PEER_DEFAULTS.asOverride,

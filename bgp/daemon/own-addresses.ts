@@ -37,7 +37,9 @@ const UNUSABLE: readonly string[] = ['tentative', 'dad-failed', 'deprecated'];
 
 /**
  * For the family that the session runs over, its own address; for the other one, an address of the same interface.
- * Towards a neighbour on the link an IPv6 next hop carries the link-local address as well (RFC 2545 section 3).
+ * Towards a neighbour on the link an IPv6 next hop carries the link-local address as well (RFC 2545 section 3). By itself the
+ * link-local address is given only on a session between link-local addresses, whose neighbour has shown that it knows them: at boot
+ * it is there before the others, and over another session it would be a next hop that the neighbour may refuse, for a moment.
  *
  * @param local our end of the session
  */
@@ -61,7 +63,10 @@ export function ownAddresses(
     local.family === family && !isLinkLocal(local.bytes) ? local.bytes : first(family);
   return {
     self4: nextHop(4, own(4)),
-    self6: nextHop(6, own(6) ?? linkLocal, own(6) === undefined ? undefined : linkLocal),
+    self6:
+      own(6) === undefined
+        ? nextHop(6, isLinkLocal(local.bytes) ? linkLocal : undefined)
+        : nextHop(6, own(6), linkLocal),
     sharedSubnets: direct ? subnets : [],
     scope: direct ? link : 0,
   };

@@ -5,9 +5,10 @@
 import { describeFailure } from '#bgp/session/events.ts';
 import type { SessionEvent } from '#bgp/session/handler.ts';
 import type { Peer } from '#bgp/session/peer.ts';
+import { formatAddress } from '#bgp/wire/address.ts';
 import { familyName } from '#bgp/wire/constants.ts';
 import { describeError } from '#bgp/wire/errors.ts';
-import type { AttributeError } from '#bgp/wire/types.ts';
+import type { AttributeError, NextHop } from '#bgp/wire/types.ts';
 import type { Log, LogLimit } from '#daemon/log.ts';
 
 export class SessionLog {
@@ -88,6 +89,16 @@ export class SessionLog {
     }
   }
 
+  /** RFC 4271 section 6.3 asks for it. */
+  foreignNextHop(neighbors: readonly string[], { bytes }: NextHop): void {
+    this.#limit.run(`foreign next hop ${neighbors[0]}`, (leftOut) => {
+      this.#log.warn(
+        { neighbors: neighbors.slice(0, MOST_NAMES), nextHop: formatAddress(bytes), ...more(leftOut) },
+        'routes are refused: their next hop is in no subnet shared with the neighbour (see connectedNextHop)',
+      );
+    });
+  }
+
   #sessionFacts(peer: Peer): object {
     const negotiated = peer.session?.negotiated;
     return {
@@ -98,6 +109,9 @@ export class SessionLog {
     };
   }
 }
+
+/** Neighbours that one line names. */
+const MOST_NAMES = 8;
 
 function more(leftOut: number): object {
   return leftOut === 0 ? {} : { leftOutBefore: leftOut };

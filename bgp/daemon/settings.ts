@@ -3,7 +3,7 @@
  */
 
 import type { Address } from '#bgp/config/address.ts';
-import type { FamilyConfig, PeerConfig, SpeakerConfig } from '#bgp/config/model.ts';
+import type { FamilyConfig, PeerConfig, Reach, SpeakerConfig } from '#bgp/config/model.ts';
 import { ACCEPT_ALL, OWN_PREFIXES, REJECT_ALL } from '#bgp/filter/builtin.ts';
 import type { Filter } from '#bgp/filter/types.ts';
 import type { PeerFamilySettings, PeerSession, PeerSettings, RibSettings } from '#bgp/rib/settings.ts';
@@ -40,9 +40,14 @@ export function peerSettings(
     routeReflectorClient: peer.routeReflectorClient,
     asOverride: peer.asOverride,
     honourGracefulShutdown: true,
+    connectedNextHop: peer.connectedNextHop && isOneHop(peer.reach),
     gracefulShutdown: peer.gracefulShutdown || config.gracefulShutdown,
     families: new Map(peer.families.map((family) => [family.family, familySettings(family, config)])),
   };
+}
+
+function isOneHop(reach: Reach): boolean {
+  return reach.kind === 'direct' || (reach.kind === 'ttlSecurity' && reach.hops === 1);
 }
 
 /** What the RIB is told of an Established session. */

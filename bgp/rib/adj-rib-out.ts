@@ -1,18 +1,19 @@
 /**
- * What the readers of an update group have been sent: per net the encoded attributes, and the peer that the path is from
- * (which is the one reader that was not sent it). Holds a reference to the encoded attributes of each net.
+ * What the readers of an update group have been sent: per net the encoded attributes, and the readers that were not sent it.
+ * Holds a reference to the encoded attributes of each net.
  */
 
 import type { ByteStore } from './byte-store.ts';
+import type { LeftOut } from './out-log.ts';
 import { Rows } from './rows.ts';
 
 export class AdjRibOut {
   /** Nets in it. */
   count = 0;
-  /** Per net: encoded attributes (0: not sent), and the index of the peer (0: a path of our own). */
+  /** Per net: encoded attributes (0: not sent), and who is left out. */
   readonly #rows = new Rows(1);
-  /** By peer index: nets whose path is from it. */
-  #from = new Int32Array(64);
+  /** By peer index: nets that it is left out of. */
+  #without = new Int32Array(64);
   readonly #out: ByteStore;
 
   constructor(out: ByteStore) {
@@ -33,28 +34,29 @@ export class AdjRibOut {
     return 0;
   }
 
-  /** Index of the peer that the path is from. */
-  source(net: number): number {
-    return net < this.#rows.capacity ? this.#rows.chunk(net)[this.#rows.at(net) + 1]! : 0;
+  /** Who was not sent it. */
+  leftOut(net: number): LeftOut {
+    return net < this.#rows.capacity ? this.#rows.chunk(net)[this.#rows.at(net) + 1]! >>> 0 : 0;
   }
 
-  /** Nets whose path is from a peer. */
-  countFrom(peer: number): number {
-    return peer < this.#from.length ? this.#from[peer]! : 0;
+  /** Nets that a peer is left out of. */
+  countWithout(peer: number): number {
+    return peer < this.#without.length ? this.#without[peer]! : 0;
   }
 
-  set(net: number, attributes: number, source: number): void {
+  set(net: number, attributes: number, leftOut: LeftOut): void {
     this.#rows.reserve(net);
     const rows = this.#rows.chunk(net);
     const at = this.#rows.at(net);
     const before = rows[at]!;
-    const sourceBefore = rows[at + 1]!;
+    const leftBefore = rows[at + 1]! >>> 0;
     rows[at] = attributes;
-    rows[at + 1] = source;
-    if (source !== sourceBefore) {
-      if (source >= this.#from.length) this.#grow(source);
-      if (source !== 0) this.#from[source]!++;
-      if (sourceBefore !== 0) this.#from[sourceBefore]!--;
+    rows[at + 1] = leftOut;
+    if (leftOut !== leftBefore) {
+      this.#count(leftOut & 0xffff, 1);
+      this.#count(leftOut >>> 16, 1);
+      this.#count(leftBefore & 0xffff, -1);
+      this.#count(leftBefore >>> 16, -1);
     }
     if (attributes === before) return;
     if (attributes === 0) this.count--;
@@ -63,9 +65,13 @@ export class AdjRibOut {
     else if (this.#out.dropReferences(before, 1)) this.#out.discard(before);
   }
 
-  #grow(peer: number): void {
-    const from = new Int32Array(Math.max(peer + 1, this.#from.length * 2));
-    from.set(this.#from);
-    this.#from = from;
+  #count(peer: number, change: number): void {
+    if (peer === 0) return;
+    if (peer >= this.#without.length) {
+      const without = new Int32Array(Math.max(peer + 1, this.#without.length * 2));
+      without.set(this.#without);
+      this.#without = without;
+    }
+    this.#without[peer]! += change;
   }
 }

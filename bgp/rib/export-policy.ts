@@ -11,7 +11,7 @@ import { PrefixSet } from '#bgp/filter/prefix-set.ts';
 import type { Prefix } from '#bgp/filter/types.ts';
 import { prependAsPath, withoutConfederation } from '#bgp/wire/as-path.ts';
 import { encodeAttributes } from '#bgp/wire/attributes.ts';
-
+import { getU16 } from '#bgp/wire/bytes.ts';
 import {
   GRACEFUL_SHUTDOWN,
   NO_ADVERTISE,
@@ -19,7 +19,14 @@ import {
   NO_EXPORT_SUBCONFED,
   transitiveExtendedCommunities,
 } from '#bgp/wire/communities.ts';
-import { ATTR_COMMUNITIES, type Family, FLAG_PARTIAL, IPV4_UNICAST } from '#bgp/wire/constants.ts';
+import {
+  ATTR_COMMUNITIES,
+  ATTR_NEXT_HOP,
+  type Family,
+  FLAG_EXTENDED_LENGTH,
+  FLAG_PARTIAL,
+  IPV4_UNICAST,
+} from '#bgp/wire/constants.ts';
 import { isLinkLocal, putNextHop } from '#bgp/wire/next-hop.ts';
 import type { AsPath, CodecContext, NextHop, PathAttributes } from '#bgp/wire/types.ts';
 import type { AttributeStore, Derived } from './attribute-store.ts';
@@ -159,6 +166,15 @@ export class ExportPolicy implements Derived {
     else known = this.#learn(post, source, key);
     if (!this.filter.usesPrefix || known < 0) return known < 0 ? 0 : known;
     return this.#applyToPrefix(post, source, key, known, table, net);
+  }
+
+  /** Whether an encoded form has this next hop in it. */
+  sends(id: number, { bytes }: NextHop): boolean {
+    const apart = this.#out.nextHop(id);
+    if (apart.length > 0) return startsWith(apart, 0, bytes);
+    const block = this.#out.block(id);
+    const at = findAttribute(block, ATTR_NEXT_HOP);
+    return at >= 0 && bytes.length === 4 && startsWith(block, at, bytes);
   }
 
   forget(id: number): void {
@@ -426,6 +442,22 @@ function isUnspecified(bytes: Uint8Array): boolean {
 /** RFC 2545 section 3: a link-local address goes along only to those who share the link with its owner. */
 function withoutLinkLocal(nextHop: NextHop): NextHop {
   return nextHop.linkLocal === undefined ? nextHop : { ...nextHop, linkLocal: undefined };
+}
+
+/** Where in well-formed attributes the value of one begins, -1 if it is not among them. */
+function findAttribute(block: Uint8Array, type: number): number {
+  for (let at = 0; at < block.length; ) {
+    const long = (block[at]! & FLAG_EXTENDED_LENGTH) !== 0;
+    const value = at + (long ? 4 : 3);
+    if (block[at + 1] === type) return value;
+    at = value + (long ? getU16(block, at + 2) : block[at + 2]!);
+  }
+  return -1;
+}
+
+function startsWith(bytes: Uint8Array, at: number, start: Uint8Array): boolean {
+  for (let i = 0; i < start.length; i++) if (bytes[at + i] !== start[i]) return false;
+  return true;
 }
 
 /** Outcomes of one filter are fewer; sources and outcomes are named by one number. */

@@ -73,6 +73,8 @@ export class FamilyRib {
   readonly #sweeping = new Set<PeerFamily>();
   /** Next hops whose paths are to be decided again, each with the end of the walk for it. */
   readonly #changedNextHops = new Map<number, number>();
+  /** Those of them whose paths are taken for changed. */
+  readonly #resentNextHops = new Set<number>();
 
   constructor(
     family: Family,
@@ -251,9 +253,13 @@ export class FamilyRib {
     if (of.received + of.stale > 0) this.#sweepFor(of, SWEEP_CHANGED);
   }
 
-  /** Decides all nets with paths over a next hop again, in slices of `process`. */
-  sweepNextHop(id: number): void {
+  /**
+   * Decides all nets with paths over a next hop again, in slices of `process`. With `resend` the paths are taken for changed: what is
+   * sent of them is looked at again too.
+   */
+  sweepNextHop(id: number, resend = false): void {
     this.#changedNextHops.set(id, this.#walk.extend());
+    if (resend) this.#resentNextHops.add(id);
   }
 
   /** Whether a peer's rows are still being walked over. */
@@ -452,7 +458,9 @@ export class FamilyRib {
       this.#sweeping.delete(of);
     }
     for (const [id, until] of this.#changedNextHops) {
-      if (this.#walk.passed(until)) this.#changedNextHops.delete(id);
+      if (!this.#walk.passed(until)) continue;
+      this.#changedNextHops.delete(id);
+      this.#resentNextHops.delete(id);
     }
   }
 
@@ -483,6 +491,7 @@ export class FamilyRib {
     if (post === 0) return;
     const nextHop = this.#attributes.keys.chunk(post)[this.#attributes.keys.at(post) + KEY_NEXT_HOP]!;
     if (!this.#changedNextHops.has(nextHop)) return;
+    if (this.#resentNextHops.has(nextHop)) chunk[at + PATH_PEER]! |= PATH_CHANGED;
     const net = chunk[at + PATH_NET]!;
     this.undecided.add(net);
     // The gateway may be another one although the path stays best.

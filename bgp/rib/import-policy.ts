@@ -7,11 +7,13 @@
  */
 
 import { type CompiledFilter, filterKey, LazyFacts } from '#bgp/filter/compile.ts';
-import type { RouteSource } from '#bgp/filter/types.ts';
+import { PrefixSet } from '#bgp/filter/prefix-set.ts';
+import type { Prefix, RouteSource } from '#bgp/filter/types.ts';
 import { countInAsPath } from '#bgp/wire/as-path.ts';
 import { equalBytes } from '#bgp/wire/bytes.ts';
 import { GRACEFUL_SHUTDOWN } from '#bgp/wire/communities.ts';
 import { ATTR_CLUSTER_LIST, ATTR_COMMUNITIES, ATTR_ORIGINATOR_ID } from '#bgp/wire/constants.ts';
+import { isLinkLocal } from '#bgp/wire/next-hop.ts';
 import type { NextHop } from '#bgp/wire/types.ts';
 import type { AttributeStore, Derived } from './attribute-store.ts';
 import { type PrefixTable, PrefixTable4, type PrefixTable6 } from './prefix-table.ts';
@@ -32,10 +34,20 @@ export type ImportRules = {
   readonly self6: NextHop | undefined;
   /** Address of the neighbour, if the filters look at it or set it. */
   readonly peer: Uint8Array | undefined;
+  /** Where next hops have to be, if that is looked at: subnets, and the address of a neighbour that is in none of them. */
+  readonly connected:
+    | { readonly subnets: readonly Prefix[]; readonly neighbour: Uint8Array | undefined }
+    | undefined;
 };
 
 /** Why a route is not used. */
-export type ImportProblem = 'as-loop' | 'originator-loop' | 'cluster-loop' | 'own-next-hop' | 'filter';
+export type ImportProblem =
+  | 'as-loop'
+  | 'originator-loop'
+  | 'cluster-loop'
+  | 'own-next-hop'
+  | 'foreign-next-hop'
+  | 'filter';
 
 /** The rules for a neighbour, and a text that is the same for neighbours that can share a policy. */
 export function importRules(
@@ -57,6 +69,10 @@ export function importRules(
     self4: session.self4,
     self6: session.self6,
     peer: filter.usesPeer ? settings.address : undefined,
+    connected:
+      settings.connectedNextHop && session.codec.ebgp && session.sharedSubnets !== undefined
+        ? connected(session.sharedSubnets, settings.address)
+        : undefined,
   };
   const key = JSON.stringify([rules, filterKey(family.import ?? [])], (_name, value) =>
     value instanceof Uint8Array ? [...value] : value,
@@ -64,9 +80,18 @@ export function importRules(
   return { rules, key };
 }
 
+/** Neighbours in the same subnets share a policy. */
+function connected(subnets: readonly Prefix[], neighbour: Uint8Array): ImportRules['connected'] {
+  const inside = isLinkLocal(neighbour, 0) || PrefixSet.within(subnets).hasAddress(neighbour);
+  return { subnets, neighbour: inside ? undefined : neighbour };
+}
+
 export class ImportPolicy implements Derived {
   readonly rules: ImportRules;
   readonly filter: CompiledFilter;
+  /** Called once: with the first next hop that is not connected. */
+  onForeignNextHop: (nextHop: NextHop) => void = () => {};
+  readonly #subnets: PrefixSet;
   readonly #store: AttributeStore;
   readonly #facts: LazyFacts;
   /**
@@ -82,6 +107,7 @@ export class ImportPolicy implements Derived {
     this.rules = rules;
     this.filter = filter;
     this.#store = store;
+    this.#subnets = PrefixSet.within(rules.connected?.subnets ?? []);
     this.#facts = new LazyFacts((id) => store.attributes(id));
     this.#facts.source = rules.source;
     this.#facts.peer = rules.peer;
@@ -131,8 +157,10 @@ export class ImportPolicy implements Derived {
   #applySlowly(raw: number, known: number, table: PrefixTable, net: number): number {
     if (known === 0) {
       if (raw >= this.#known.length) this.#grow(raw);
-      if (this.#loop(raw) !== undefined) {
+      const problem = this.#loop(raw);
+      if (problem !== undefined) {
         this.#known[raw] = -1;
+        if (problem === 'foreign-next-hop') this.#tellOfForeign(raw);
         return 0;
       }
       this.#facts.id = raw;
@@ -211,7 +239,23 @@ export class ImportPolicy implements Derived {
     const nextHop = this.#store.nextHop(raw);
     const self = nextHop.family === 4 ? self4 : self6;
     if (self !== undefined && equalBytes(self.bytes, nextHop.bytes)) return 'own-next-hop';
+    if (this.rules.connected !== undefined && !this.#isConnected(nextHop)) return 'foreign-next-hop';
     return undefined;
+  }
+
+  /**
+   * RFC 4271 section 6.3: of an external neighbour one hop away, it must be its address, or that of somebody on a subnet that we share.
+   * Whoever has a link-local address is on the link.
+   */
+  #isConnected({ bytes, linkLocal }: NextHop): boolean {
+    if (linkLocal !== undefined || (bytes.length === 16 && isLinkLocal(bytes, 0))) return true;
+    const { neighbour } = this.rules.connected!;
+    return this.#subnets.hasAddress(bytes) || (neighbour !== undefined && equalBytes(bytes, neighbour));
+  }
+
+  #tellOfForeign(raw: number): void {
+    this.onForeignNextHop(this.#store.nextHop(raw));
+    this.onForeignNextHop = () => {};
   }
 
   #grow(id: number): void {

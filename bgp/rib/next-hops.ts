@@ -31,11 +31,15 @@ export class NextHopTable {
   reachable = new Uint8Array(64);
   /** By id: cost of the way. */
   metric = new Uint32Array(64);
+  /** By id: index of the neighbour whose address it is, 0 for none. */
+  owner = new Uint16Array(64);
   /** Called with the id of a next hop whose resolution is not what it was. */
   onChange: (id: number) => void = () => {};
   readonly #ids = new Map<number | string, number>();
   readonly #entries: (Entry | undefined)[] = [undefined];
   readonly #free: number[] = [];
+  /** Neighbours by their address in hexadecimal. */
+  readonly #owners = new Map<string, number>();
   #tracker: NextHopTracker | undefined;
   #initial: Resolution;
 
@@ -81,6 +85,7 @@ export class NextHopTable {
     const resolution = own ? { reachable: true, metric: 0 } : this.#initial;
     this.reachable[id] = resolution.reachable ? 1 : 0;
     this.metric[id] = resolution.metric;
+    this.owner[id] = this.#owners.get(toHex(nextHop.bytes)) ?? 0;
     this.#entries[id]!.gateway = resolution.gateway;
     if (!own) this.#tracker?.added(id, nextHop, scope);
     return id;
@@ -124,6 +129,30 @@ export class NextHopTable {
     return this.#entries[id]!.nextHop;
   }
 
+  /**
+   * A neighbour has this address from now on, or with 0 nobody has it.
+   *
+   * @returns the next hops in use that are this address
+   */
+  setOwner(address: Uint8Array, peer: number): number[] {
+    const key = toHex(address);
+    if ((this.#owners.get(key) ?? 0) === peer) return [];
+    if (peer === 0) this.#owners.delete(key);
+    else this.#owners.set(key, peer);
+    const owned: number[] = [];
+    for (const [id, entry] of this.#entries.entries()) {
+      if (entry === undefined || toHex(entry.nextHop.bytes) !== key) continue;
+      this.owner[id] = peer;
+      owned.push(id);
+    }
+    return owned;
+  }
+
+  /** Whose address it is, 0 for nobody's. */
+  ownerOf(address: Uint8Array): number {
+    return this.#owners.get(toHex(address)) ?? 0;
+  }
+
   /** The id of a next hop that is in use, 0 if it is not. */
   find(nextHop: NextHop, scope: number): number {
     return this.#ids.get(keyOf(nextHop, scope)) ?? 0;
@@ -144,6 +173,9 @@ export class NextHopTable {
     const metric = new Uint32Array(reachable.length);
     metric.set(this.metric);
     this.metric = metric;
+    const owner = new Uint16Array(reachable.length);
+    owner.set(this.owner);
+    this.owner = owner;
   }
 }
 

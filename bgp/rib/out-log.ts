@@ -8,13 +8,26 @@
 
 import { getU16 } from '#bgp/wire/bytes.ts';
 
-/** Who a message is for: everybody, all but one (`forAllBut`), or one (`forOnly`). */
+/** Who a message is for: everybody, all but one or two (`forAllBut`), or one (`forOnly`). */
 export type Audience = number;
 export const FOR_ALL: Audience = 0;
 
-/** For all readers but the one of this peer index (not 0). */
-export function forAllBut(peer: number): Audience {
-  return peer;
+/** Up to two readers who are left out, as one number: peer indexes of 16 bits (not 0), the second one above the first. */
+export type LeftOut = number;
+
+/** Both of two peer indexes, either of which may be 0: nobody. */
+export function leaveOut(one: number, other: number): LeftOut {
+  if (other === 0 || other === one) return one;
+  return one === 0 ? other : one + other * 0x10000;
+}
+
+export function isLeftOut(left: LeftOut, peer: number): boolean {
+  return (left & 0xffff) === peer || left >>> 16 === peer;
+}
+
+/** For all readers but these. */
+export function forAllBut(left: LeftOut): Audience {
+  return left;
 }
 
 /** For the reader of this peer index (not 0) and no other. */
@@ -122,7 +135,7 @@ export class OutReader {
     for (;;) {
       const { audience, end, next } = this.#segment;
       const mine =
-        audience === FOR_ALL || (audience > 0 ? audience !== this.#peer : audience === -this.#peer);
+        audience === FOR_ALL || (audience > 0 ? !isLeftOut(audience, this.#peer) : audience === -this.#peer);
       if (mine && this.#offset < end) return;
       this.#offset = end;
       if (next === undefined) return;

@@ -34,7 +34,8 @@ export class Packer {
    * number of entries.
    */
   #attributes = new Int32Array(256);
-  #audience = new Int32Array(256);
+  /** An audience has more than 31 bits. */
+  #audience = new Float64Array(256);
   #head = new Int32Array(256);
   #tail = new Int32Array(256);
   #sibling = new Int32Array(256);
@@ -219,7 +220,9 @@ export class Packer {
 
   #growBuckets(): void {
     this.#attributes = doubled(this.#attributes);
-    this.#audience = doubled(this.#audience);
+    const audience = new Float64Array(this.#audience.length * 2);
+    audience.set(this.#audience);
+    this.#audience = audience;
     this.#head = doubled(this.#head);
     this.#tail = doubled(this.#tail);
     this.#sibling = doubled(this.#sibling);

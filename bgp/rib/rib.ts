@@ -9,7 +9,7 @@ import { ACCEPT_ALL, REJECT_ALL } from '#bgp/filter/builtin.ts';
 import { CompiledFilter } from '#bgp/filter/compile.ts';
 import type { Filter } from '#bgp/filter/types.ts';
 import { type Family, IPV4_UNICAST, IPV6_UNICAST } from '#bgp/wire/constants.ts';
-import type { PathAttributes } from '#bgp/wire/types.ts';
+import type { NextHop, PathAttributes } from '#bgp/wire/types.ts';
 import { AttributeStore } from './attribute-store.ts';
 import { ByteStore } from './byte-store.ts';
 import { ExportPolicy, exportRules } from './export-policy.ts';
@@ -62,6 +62,11 @@ export class Rib {
   readonly peers: (RibPeer | undefined)[] = [undefined];
   /** Called with the index of a peer that had nothing to be sent and has something. */
   onOutput: (peer: number) => void = () => {};
+  /**
+   * Called when a next hop that is not connected (RFC 4271 section 6.3) has come from one of these peers: for the first one only, as long
+   * as their rules stay the same.
+   */
+  onForeignNextHop: (peers: readonly number[], nextHop: NextHop) => void = () => {};
   #settings: RibSettings;
   readonly #now: () => number;
   readonly #limits: OutLimits;
@@ -137,6 +142,7 @@ export class Rib {
     const index = this.#freeIndexes.shift() ?? this.peers.length;
     if (index > 0xffff) throw new RangeError('RIB: more than 65,535 neighbours');
     this.peers[index] = new RibPeer(index, settings, FROM_EBGP, 0, this.#identities++);
+    this.#setOwner(settings.address, index);
     return index;
   }
 
@@ -145,6 +151,8 @@ export class Rib {
     const peer = this.#peer(index);
     if (peer.session !== undefined) this.peerDown(index);
     for (const of of peer.families.values()) this.families.get(of.family)!.sweepStale(of);
+    const { address } = peer.settings;
+    if (this.nextHops.ownerOf(address) === index) this.#setOwner(address, 0);
     this.#retired.push(peer);
   }
 
@@ -332,6 +340,13 @@ export class Rib {
     return sum;
   }
 
+  /** Who is sent routes whose next hop is this address depends on whose address it is. */
+  #setOwner(address: Uint8Array, index: number): void {
+    for (const id of this.nextHops.setOwner(address, index)) {
+      for (const rib of this.families.values()) rib.sweepNextHop(id, true);
+    }
+  }
+
   #rib(of: PeerFamily): FamilyRib {
     return this.families.get(of.family)!;
   }
@@ -350,7 +365,9 @@ export class Rib {
     const { rules, key } = importRules(this.#settings, settings, family, session, filter);
     let entry = this.#importPolicies.get(key);
     if (entry === undefined) {
-      entry = { policy: new ImportPolicy(rules, filter, this.attributes), users: 0 };
+      const policy = new ImportPolicy(rules, filter, this.attributes);
+      policy.onForeignNextHop = (nextHop) => this.onForeignNextHop(this.#usersOf(policy), nextHop);
+      entry = { policy, users: 0 };
       this.#importPolicies.set(key, entry);
     }
     if (of.policy === entry.policy) return false;
@@ -358,6 +375,12 @@ export class Rib {
     this.#releasePolicy(of);
     of.policy = entry.policy;
     return true;
+  }
+
+  #usersOf(policy: ImportPolicy): number[] {
+    return this.peers.flatMap((peer) =>
+      [...(peer?.families.values() ?? [])].some((of) => of.policy === policy) ? peer!.index : [],
+    );
   }
 
   #releasePolicy(of: PeerFamily): void {
@@ -396,6 +419,8 @@ export class Rib {
       table: rib.table,
       paths: rib.paths,
       peers: this.peers,
+      attributes: this.attributes,
+      nextHops: this.nextHops,
       out: this.out,
       packer: this.#packer,
       limits: this.#limits,
@@ -436,7 +461,7 @@ export class Rib {
       const used = [...peer.families.values()].some((of) => {
         const rib = this.#rib(of);
         const waits = rib.undecided.size > 0 || rib.groups.some((group) => group.pendingCount > 0);
-        return of.received + of.stale > 0 || rib.isSweeping(of) || waits;
+        return of.received + of.stale > 0 || rib.sweeping || waits;
       });
       if (used) continue;
       for (const of of peer.families.values()) this.#releasePolicy(of);
@@ -457,6 +482,7 @@ const OWN: PeerSettings = {
   routeReflectorClient: false,
   asOverride: false,
   honourGracefulShutdown: false,
+  connectedNextHop: false,
   gracefulShutdown: false,
   families: new Map(),
 };

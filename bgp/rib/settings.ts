@@ -52,6 +52,11 @@ export type PeerSettings = {
   readonly asOverride: boolean;
   /** Routes with the GRACEFUL_SHUTDOWN community get local preference 0 (RFC 8326 section 4.2). */
   readonly honourGracefulShutdown: boolean;
+  /**
+   * The neighbour is one hop away: routes of an external one whose next hop is neither its address nor in a subnet that we share are
+   * refused (RFC 4271 section 6.3).
+   */
+  readonly connectedNextHop: boolean;
   /** Ask the neighbour to move its traffic away from us: what we send it carries the community (RFC 8326 section 4.1). */
   readonly gracefulShutdown: boolean;
   readonly families: ReadonlyMap<Family, PeerFamilySettings>;

@@ -7,18 +7,20 @@
  * of nets in which it differs from the group, and its own log; once both are empty it knows what the group's readers know, and
  * goes back to them. So what a slow neighbour costs is bounded by the number of nets, and nobody waits for it.
  *
- * A path is not sent back to the neighbour it was learned from. That is a matter of who reads a message (its audience), not of
- * separate streams.
+ * A path is not sent back to the neighbour it was learned from, nor to the one whose own address is its next hop. That is a
+ * matter of who reads a message (its audience), not of separate streams.
  */
 
 import { type Family, REFRESH_BEGIN, REFRESH_END } from '#bgp/wire/constants.ts';
 import { encodeEndOfRib } from '#bgp/wire/pack.ts';
 import { encodeRouteRefresh } from '#bgp/wire/refresh.ts';
 import { AdjRibOut } from './adj-rib-out.ts';
+import { type AttributeStore, KEY_NEXT_HOP } from './attribute-store.ts';
 import type { ByteStore } from './byte-store.ts';
 import type { ExportPolicy } from './export-policy.ts';
 import { NetSet } from './net-set.ts';
-import { FOR_ALL, forAllBut, forOnly } from './out-log.ts';
+import type { NextHopTable } from './next-hops.ts';
+import { FOR_ALL, forAllBut, forOnly, isLeftOut, type LeftOut, leaveOut } from './out-log.ts';
 import type { Packer } from './packer.ts';
 import { PATH_PEER, PATH_POST, type PathStore, PEER_MASK } from './paths.ts';
 import { FROM_KERNEL, type PeerFamily, type RibPeer } from './peer.ts';
@@ -42,6 +44,9 @@ export type GroupContext = {
   readonly table: PrefixTable;
   readonly paths: PathStore;
   readonly peers: readonly (RibPeer | undefined)[];
+  readonly attributes: AttributeStore;
+  /** By next hop id: the neighbour whose address that is. */
+  readonly nextHops: NextHopTable;
   readonly out: ByteStore;
   readonly packer: Packer;
   readonly limits: OutLimits;
@@ -127,7 +132,7 @@ export class UpdateGroup {
     for (const net of this.#context.table.netsInUse()) {
       const same =
         this.sent.attributes(net) === old.sent.attributes(net) &&
-        this.sent.source(net) === old.sent.source(net);
+        this.sent.leftOut(net) === old.sent.leftOut(net);
       if (!same) this.#markFollower(follower, net);
     }
     const member = new Member(peerFamily, this, follower);
@@ -139,7 +144,7 @@ export class UpdateGroup {
   inherit(from: UpdateGroup): void {
     const { table } = this.#context;
     for (let net = from.sent.next(0); net !== 0; net = from.sent.next(net)) {
-      this.sent.set(net, from.sent.attributes(net), from.sent.source(net));
+      this.sent.set(net, from.sent.attributes(net), from.sent.leftOut(net));
       table.hold(net, 1);
     }
     this.markAll();
@@ -175,12 +180,12 @@ export class UpdateGroup {
 
   /** Encoded attributes that a member was or is being sent for a net, 0 for none. */
   sentToMember(member: Member, net: number): number {
-    return this.sent.source(net) === member.index ? 0 : this.sent.attributes(net);
+    return isLeftOut(this.sent.leftOut(net), member.index) ? 0 : this.sent.attributes(net);
   }
 
   /** Nets in the Adj-RIB-Out of a member. */
   countFor(member: Member): number {
-    return this.sent.count - this.sent.countFrom(member.index);
+    return this.sent.count - this.sent.countWithout(member.index);
   }
 
   /** Nets whose change a member has not been told of. */
@@ -272,35 +277,53 @@ export class UpdateGroup {
     const { table, paths, peers, packer } = this.#context;
     const best = table.nets.chunk(net)[table.nets.at(net) + NET_BEST]!;
     let attributes = 0;
-    let source = 0;
+    let left: LeftOut = 0;
     if (best > 0) {
       const rows = paths.rows.chunk(best);
       const at = paths.rows.at(best);
       const peer = peers[rows[at + PATH_PEER]! & PEER_MASK]!;
-      attributes = this.policy.apply(rows[at + PATH_POST]!, peer, table, net);
-      if (attributes !== 0 && peer.source > FROM_KERNEL) source = peer.index;
+      const post = rows[at + PATH_POST]!;
+      attributes = this.policy.apply(post, peer, table, net);
+      if (attributes !== 0) left = this.#leftOut(post, peer, attributes);
     }
     const before = this.sent.attributes(net);
-    const sourceBefore = this.sent.source(net);
-    if (attributes === before && source === sourceBefore) return;
+    const leftBefore = this.sent.leftOut(net);
+    if (attributes === before && left === leftBefore) return;
 
     if (encode) {
-      const { indexes } = this.#main;
       if (attributes !== before) {
-        const left = attributes !== 0 ? source : sourceBefore;
-        packer.add(net, attributes, left !== 0 && indexes.has(left) ? forAllBut(left) : FOR_ALL);
-        if (attributes !== 0 && before !== 0 && source !== sourceBefore && indexes.has(source)) {
-          packer.add(net, 0, forOnly(source));
-        }
-      } else {
-        if (indexes.has(source)) packer.add(net, 0, forOnly(source));
-        if (indexes.has(sourceBefore)) packer.add(net, attributes, forOnly(sourceBefore));
+        const audience = amongMembers(this.#main, attributes !== 0 ? left : leftBefore);
+        packer.add(net, attributes, audience === 0 ? FOR_ALL : forAllBut(audience));
+      }
+      if (left !== leftBefore && attributes !== 0 && before !== 0) {
+        this.#tellOnly(net, 0, left, leftBefore);
+        if (attributes === before) this.#tellOnly(net, attributes, leftBefore, left);
       }
     }
     if (this.#followers.size > 0) {
       for (const follower of this.#followers) this.#markFollower(follower, net);
     }
-    this.sent.set(net, attributes, source);
+    this.sent.set(net, attributes, left);
+  }
+
+  /**
+   * Who is not sent a path: where it is from, and whose own address would be its next hop (RFC 4271 section 5.1.3: such a route shall not
+   * be advertised to that peer).
+   */
+  #leftOut(post: number, from: RibPeer, attributes: number): LeftOut {
+    const source = from.source > FROM_KERNEL ? from.index : 0;
+    const { attributes: store, nextHops } = this.#context;
+    const owner = nextHops.owner[store.keys.chunk(post)[store.keys.at(post) + KEY_NEXT_HOP]!]!;
+    if (owner === 0 || owner === source) return source;
+    return this.policy.sends(attributes, store.nextHop(post)) ? leaveOut(source, owner) : source;
+  }
+
+  /** Says of a net to those members of the main stream that are among `peers` and not among `others` what nobody else is told. */
+  #tellOnly(net: number, attributes: number, peers: LeftOut, others: LeftOut): void {
+    for (const peer of [peers & 0xffff, peers >>> 16]) {
+      if (peer === 0 || isLeftOut(others, peer) || !this.#main.indexes.has(peer)) continue;
+      this.#context.packer.add(net, attributes, forOnly(peer));
+    }
   }
 
   /** Encodes for a follower what its group knows of its pending nets. */
@@ -320,14 +343,17 @@ export class UpdateGroup {
       follower.cursor = net + 1;
       follower.pending.delete(net);
       const attributes = this.sent.attributes(net);
-      const source = this.sent.source(net);
+      const left = amongMembers(follower, this.sent.leftOut(net));
       const known = follower.sent === undefined || follower.sent.has(net);
       if (attributes !== 0) {
-        const excluded = source !== 0 && follower.indexes.has(source);
-        if (!excluded || follower.members.size > 1) {
-          packer.add(net, attributes, excluded ? forAllBut(source) : FOR_ALL);
+        const count = left === 0 ? 0 : left > 0xffff ? 2 : 1;
+        if (follower.members.size > count) {
+          packer.add(net, attributes, count === 0 ? FOR_ALL : forAllBut(left));
         }
-        if (excluded && known) packer.add(net, 0, forOnly(source));
+        if (known) {
+          if (count > 0) packer.add(net, 0, forOnly(left & 0xffff));
+          if (count > 1) packer.add(net, 0, forOnly(left >>> 16));
+        }
         follower.sent?.add(net);
       } else if (known) {
         packer.add(net, 0, FOR_ALL);
@@ -477,4 +503,12 @@ export class UpdateGroup {
     for (const net of this.#gone) if (table.releasable(net)) released(net);
     this.#gone.length = 0;
   }
+}
+
+/** Of those who are left out, the ones that read a stream. */
+function amongMembers({ indexes }: Stream, left: LeftOut): LeftOut {
+  if (left === 0) return 0;
+  const one = left & 0xffff;
+  const other = left >>> 16;
+  return leaveOut(indexes.has(one) ? one : 0, other !== 0 && indexes.has(other) ? other : 0);
 }

@@ -166,6 +166,7 @@ class Subject {
       routeReflectorClient: false,
       asOverride: false,
       honourGracefulShutdown: true,
+      connectedNextHop: true,
       gracefulShutdown: false,
       families: new Map([
         // Feeders are sent nothing.

@@ -75,6 +75,7 @@ describe('the difference of two configurations', () => {
     ['maxPrefixes: {limit: 5}', [], []],
     ['import: accept', [IPV4_UNICAST], []],
     ['allowOwnAs: 1', [IPV4_UNICAST], []],
+    ['connectedNextHop: false', [IPV4_UNICAST], []],
     ['export: accept', [], [IPV4_UNICAST]],
     ['nextHop: self', [], [IPV4_UNICAST]],
     ['asOverride: true', [], [IPV4_UNICAST]],

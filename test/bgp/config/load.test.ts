@@ -50,6 +50,7 @@ describe('defaults', () => {
       },
       extendedMessages: true,
       enhancedRefresh: true,
+      connectedNextHop: true,
       families: [
         {
           family: IPV4_UNICAST,

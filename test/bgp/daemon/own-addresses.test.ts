@@ -66,6 +66,12 @@ describe('next hops of a session', () => {
     const own = ownAddresses([on(5, '192.0.2.1/24')], at('192.0.2.1'), at('192.0.2.9'));
     expect(text(own.self6)).toBe('none');
   });
+
+  test('a link-local address alone, as there is at boot, is none for a session between other addresses', () => {
+    const own = ownAddresses(HOST, at('10.0.3.1'), at('10.0.3.2'));
+    expect(text(own.self6)).toBe('none');
+    expect(text(own.self4)).toBe('10.0.3.1');
+  });
 });
 
 test('addresses that are not usable yet, or not for long, and those of loopback are left out', () => {

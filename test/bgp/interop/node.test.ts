@@ -240,7 +240,7 @@ describe('a node under two routers', () => {
     await twoWays();
   }, 60_000);
 
-  test('the command line shows it all, as tables and as JSON', async () => {
+  test('the command line shows it all, as tables and as JSON', { timeout: 90_000 }, async () => {
     const table = await margay.cli('neighbors');
     expect(table).toMatch(/^NEIGHBOUR +AS +STATE/);
     expect(table).toMatch(/^10\.0\.1\.2 +65000 +Established/m);

@@ -46,6 +46,32 @@ test('a malformed attribute withdraws its routes, is logged with its bytes, and 
   expect(entry.msg).toContain('40010109');
 });
 
+test('a next hop off the shared subnet is refused and logged, until the configuration says that any will do', async () => {
+  using net = twoNamespaces();
+  using namespace = NetworkNamespace.open(net.b.path);
+  await using margay = await launchMargay(net.a, config([B4]));
+  using peer = neighbour(namespace, B4, 65002);
+  await peer.establish();
+  const attributes = (nextHop: string) => `4001010040020602010000fdea400304${nextHop}`;
+  peer.send(update(attributes('c0000201'), '18c63364'));
+  // Somebody else on the subnet.
+  peer.send(update(attributes('0a00004d'), '18cb0071'));
+  await margay.path('203.0.113.0/24', B4, ({ best }) => best === true);
+  expect(await margay.path('198.51.100.0/24', B4)).toMatchObject({
+    rejectedByFilter: true,
+    decision: 'the next hop is in no subnet shared with the neighbour',
+  });
+  await waitFor(() => margay.log.includes('"neighbors":["10.0.0.2"],"nextHop":"192.0.2.1"'), {
+    what: 'the line of the log',
+    details: () => margay.log,
+  });
+  const given = config([B4]);
+  const peers = (given.peers as object[]).map((each) => ({ ...each, connectedNextHop: false }));
+  margay.write({ ...given, peers });
+  expect(await margay.api.reload({})).toMatchObject({ changed: 1, reset: [] });
+  await margay.path('198.51.100.0/24', B4, ({ best }) => best === true);
+});
+
 test('a table of 300,000 prefixes, and its withdrawal, starve no keepalive and no request', async () => {
   using net = twoNamespaces();
   net.b.exec('ip', ['address', 'add', `${SECOND}/24`, 'dev', 'eth0']);

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { OWN_PREFIXES } from '#bgp/filter/builtin.ts';
 import type { Filter } from '#bgp/filter/types.ts';
 import { UNSPECIFIED4, UNSPECIFIED6 } from '#bgp/rib/attribute-store.ts';
-import { listSent } from '#bgp/rib/queries.ts';
+import { countersOf, listSent } from '#bgp/rib/queries.ts';
 import { parsePrefix } from '#bgp/wire/address.ts';
 import {
   GRACEFUL_SHUTDOWN,
@@ -270,6 +270,65 @@ describe('next hop', () => {
     expect(
       [PREFIX, '21.0.0.0/8', '22.0.0.0/8'].map((name) => address(target.routes.get(name)!.nextHop)),
     ).toEqual(['192.0.2.9', SELF, SELF]);
+  });
+
+  describe('that is the address of a neighbour', () => {
+    const shared = { sharedSubnets: ['10.0.0.0/24'] };
+    const nextHops = ({ routes }: Neighbour) =>
+      [...routes].map(([name, { nextHop }]) => `${name} ${address(nextHop)}`).sort();
+
+    it('is passed on to all but that one, and to that one as soon as it is another', () => {
+      const speaker = new Speaker();
+      const [source, owner, other] = [1, 2, 3].map(() => speaker.neighbour(shared)) as [
+        Neighbour,
+        Neighbour,
+        Neighbour,
+      ];
+      const path = sequence(source.asn);
+      source.announce(attributesOf({ asPath: path, nextHop: hop(owner.address) }), PREFIX);
+      speaker.settle();
+      expect([source, owner, other].map(nextHops)).toEqual([[], [], [`${PREFIX} ${owner.address}`]]);
+      expect(countersOf(speaker.rib, owner.index, IPV4_UNICAST)).toMatchObject({ advertised: 0 });
+      source.announce(attributesOf({ asPath: path, nextHop: hop(source.address) }), PREFIX);
+      speaker.settle();
+      expect([source, owner, other].map(nextHops)).toEqual([
+        [],
+        [`${PREFIX} ${source.address}`],
+        [`${PREFIX} ${source.address}`],
+      ]);
+      source.announce(attributesOf({ asPath: path, nextHop: hop(owner.address) }), PREFIX);
+      speaker.settle();
+      expect([source, owner, other].map(nextHops)).toEqual([[], [], [`${PREFIX} ${owner.address}`]]);
+      expect(owner.heard).toEqual([`+${PREFIX}`, `-${PREFIX}`]);
+    });
+
+    it('is not passed on to one that comes later, and to anybody once it is nobody of ours any more', () => {
+      const speaker = new Speaker();
+      const source = speaker.neighbour(shared);
+      source.announce(attributesOf({ asPath: sequence(source.asn), nextHop: hop('10.0.0.9') }), PREFIX);
+      const other = speaker.neighbour(shared);
+      speaker.settle();
+      const owner = speaker.neighbour({ ...shared, address: '10.0.0.9' });
+      speaker.settle();
+      expect([other, owner].map(nextHops)).toEqual([[`${PREFIX} 10.0.0.9`], []]);
+      owner.down();
+      speaker.rib.removePeer(owner.index);
+      speaker.neighbours.pop();
+      speaker.settle();
+      // It may get the number of the one that is gone.
+      const last = speaker.neighbour({ ...shared, address: '10.0.0.10' });
+      speaker.settle();
+      expect(nextHops(last)).toEqual([`${PREFIX} 10.0.0.9`]);
+    });
+
+    it('is ours where we put ourselves in its place', () => {
+      const speaker = new Speaker();
+      const source = speaker.neighbour();
+      const owner = speaker.neighbour();
+      source.announce(attributesOf({ asPath: sequence(source.asn), nextHop: hop(owner.address) }), PREFIX);
+      speaker.settle();
+      expect(nextHops(owner)).toEqual([`${PREFIX} ${SELF}`]);
+    });
   });
 
   it('of IPv6 loses its link-local address, and is ours if it is only that, for those who do not share the link', () => {

@@ -47,6 +47,8 @@ export type NeighbourOptions = {
   readonly codec?: Partial<CodecContext>;
   readonly maxMessage?: number;
   readonly enhancedRefresh?: boolean;
+  /** Subnets that we share with it. */
+  readonly sharedSubnets?: readonly string[];
 };
 
 /** Our own side. */
@@ -162,6 +164,7 @@ export class Neighbour {
       routeReflectorClient: false,
       asOverride: false,
       honourGracefulShutdown: false,
+      connectedNextHop: false,
       gracefulShutdown: false,
       families: new Map([
         [IPV4_UNICAST, family],
@@ -186,6 +189,7 @@ export class Neighbour {
       enhancedRefresh: this.#options.enhancedRefresh ?? false,
       self4: { family: 4, bytes: ipv4('10.0.0.254'), linkLocal: undefined },
       self6: { family: 6, bytes: SELF6, linkLocal: undefined },
+      sharedSubnets: this.#options.sharedSubnets?.map(parsePrefix),
     });
     this.isUp = true;
   }

@@ -1,14 +1,15 @@
 import { describe, expect, it } from 'vitest';
 import { REJECT_ALL } from '#bgp/filter/builtin.ts';
 import { countersOf, findRoute, lookUp } from '#bgp/rib/queries.ts';
+import { formatAddress, parseAddress, parsePrefix } from '#bgp/wire/address.ts';
 import { encodeAttributes } from '#bgp/wire/attributes.ts';
 import { putU16 } from '#bgp/wire/bytes.ts';
 import { GRACEFUL_SHUTDOWN } from '#bgp/wire/communities.ts';
 import { HEADER_LENGTH, IPV4_UNICAST, IPV6_UNICAST } from '#bgp/wire/constants.ts';
 import { encodeEndOfRib } from '#bgp/wire/pack.ts';
-import type { PathAttributes } from '#bgp/wire/types.ts';
+import type { NextHop, PathAttributes } from '#bgp/wire/types.ts';
 import { attributesOf, ipv4, sequence } from './fixtures.ts';
-import { type Neighbour, OUR_AS, Speaker } from './harness.ts';
+import { type Neighbour, type NeighbourOptions, OUR_AS, Speaker } from './harness.ts';
 
 const PREFIX = '20.0.0.0/8';
 
@@ -60,6 +61,88 @@ describe('loops', () => {
     neighbour.announce(attributesOf({ localPref: 100, ...given }), PREFIX);
     speaker.settle();
     expect(routeOf(speaker)!.paths[0]!.problem).toBe(problem);
+  });
+});
+
+describe('the next hop of an external neighbour one hop away', () => {
+  const IPV6 = '2001:db8::/32';
+  const six = (text: string) => ({ family: 6 as const, bytes: parseAddress(text), linkLocal: undefined });
+  const four = (text: string) => ({ family: 4 as const, bytes: ipv4(text), linkLocal: undefined });
+
+  function problemOf(
+    options: NeighbourOptions,
+    nextHop: NextHop,
+    sharedSubnets: readonly string[] | undefined = ['10.0.0.0/24', 'fd00::/64'],
+  ) {
+    const speaker = new Speaker();
+    const told: unknown[] = [];
+    speaker.rib.onForeignNextHop = (peers, { bytes }) => told.push(peers, formatAddress(bytes));
+    const neighbour = speaker.neighbour({
+      settings: { connectedNextHop: true },
+      ...(sharedSubnets && { sharedSubnets }),
+      ...options,
+    });
+    const prefix = nextHop.family === 4 ? PREFIX : IPV6;
+    const asPath = sequence(neighbour.asn === OUR_AS ? 65009 : neighbour.asn);
+    neighbour.announce(attributesOf({ asPath, nextHop }), prefix);
+    neighbour.announce(
+      attributesOf({ asPath, nextHop, med: 1 }),
+      nextHop.family === 4 ? '21.0.0.0/8' : '::/0',
+    );
+    speaker.settle();
+    const { bytes, length } = parsePrefix(prefix);
+    const family = nextHop.family === 4 ? IPV4_UNICAST : IPV6_UNICAST;
+    const problem = findRoute(speaker.rib, family, bytes, length)!.paths[0]!.problem;
+    expect(told).toEqual(problem === undefined ? [] : [[neighbour.index], formatAddress(nextHop.bytes)]);
+    return problem;
+  }
+
+  it.each([
+    ['its own address', four('10.0.0.1')],
+    ['an address of the subnet', four('10.0.0.77')],
+    ['an address of the subnet of the other family', six('fd00::77')],
+    ['a link-local address', six('fe80::1')],
+    [
+      'an address that a link-local one is given with',
+      { ...six('2001:db8:9::1'), linkLocal: parseAddress('fe80::1') },
+    ],
+  ])('may be %s', (_, nextHop) => {
+    expect(problemOf({}, nextHop)).toBeUndefined();
+  });
+
+  it.each([
+    ['IPv4', four('10.0.1.1')],
+    ['IPv6', six('fd00:0:0:1::1')],
+  ])(
+    'is nowhere else, in %s, unless that was asked for, or the neighbour is not of that kind',
+    (_, nextHop) => {
+      expect(problemOf({}, nextHop)).toBe('foreign-next-hop');
+      expect(problemOf({ settings: { connectedNextHop: false } }, nextHop)).toBeUndefined();
+      expect(problemOf({ asn: OUR_AS }, nextHop)).toBeUndefined();
+    },
+  );
+
+  it('is its own address if it is on no subnet of ours', () => {
+    expect(problemOf({}, four('10.0.0.1'), [])).toBeUndefined();
+    expect(problemOf({}, four('10.0.0.2'), [])).toBe('foreign-next-hop');
+  });
+
+  it('is looked at again when our addresses are others', () => {
+    const speaker = new Speaker();
+    const neighbour = speaker.neighbour({
+      settings: { connectedNextHop: true },
+      sharedSubnets: ['10.0.0.0/24'],
+    });
+    neighbour.announce(from(neighbour, { nextHop: four('10.0.1.1') }), PREFIX);
+    speaker.settle();
+    expect(speaker.best(PREFIX)).toBeUndefined();
+    speaker.rib.readdress(neighbour.index, {
+      self4: four('10.0.0.254'),
+      self6: undefined,
+      sharedSubnets: ['10.0.0.0/24', '10.0.1.0/24'].map(parsePrefix),
+    });
+    speaker.settle();
+    expect(speaker.best(PREFIX)).toBe(neighbour.name);
   });
 });
 

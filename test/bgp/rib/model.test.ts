@@ -133,7 +133,7 @@ const words: fc.Arbitrary<Words> = fc.record({
   med: fc.constantFrom(undefined, 0, 5, 10),
   localPref: fc.constantFrom(undefined, undefined, 100, 200),
   communities: fc.constantFrom([], [], [], [0x10002], [NO_EXPORT], [NO_ADVERTISE]),
-  nextHop: fc.integer({ min: 0, max: 2 }),
+  nextHop: fc.integer({ min: 0, max: 3 }),
   originator: fc.constantFrom(undefined, undefined, undefined, 7, 8, 0x0a0000fe),
   clusters: fc.constantFrom([], [], [], [1], [1, 2], [0x0a0000fd]),
 });
@@ -198,7 +198,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
     weight: 2,
     arbitrary: fc.record({
       do: fc.constant('nextHop' as const),
-      which: fc.integer({ min: 0, max: 2 }),
+      which: fc.integer({ min: 0, max: 3 }),
       reachable: fc.boolean(),
       metric: fc.constantFrom(0, 5),
     }),
@@ -214,12 +214,14 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   { weight: 1, arbitrary: fc.record({ do: fc.constant('check' as const) }) },
 );
 
-const NEXT_HOPS4 = [1, 2, 3].map((n) => ({
-  family: 4 as const,
-  bytes: Uint8Array.of(192, 0, 2, n),
-  linkLocal: undefined,
-}));
-const NEXT_HOPS6 = [1, 2, 3].map((n) => ({
+/** Somebody far away, an external neighbour, somebody else on the link, and an internal neighbour. */
+const NEXT_HOPS4 = [
+  [192, 0, 2, 1],
+  [10, 0, 0, 2],
+  [10, 0, 0, 99],
+  [10, 0, 0, 5],
+].map((bytes) => ({ family: 4 as const, bytes: Uint8Array.from(bytes), linkLocal: undefined }));
+const NEXT_HOPS6 = [1, 2, 3, 4].map((n) => ({
   family: 6 as const,
   bytes: Uint8Array.of(0x20, 1, 0xd, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, n),
   linkLocal: undefined,
@@ -241,8 +243,10 @@ class World {
     readonly alwaysCompareMed: boolean;
     readonly maxPaths: number;
     readonly asPathRelax: boolean;
+    readonly sharedLink: boolean;
+    readonly connectedNextHop: boolean;
   }) {
-    const { alwaysCompareMed, maxPaths, asPathRelax } = options;
+    const { alwaysCompareMed, maxPaths, asPathRelax, sharedLink, connectedNextHop } = options;
     this.speaker = new Speaker({
       decision: { alwaysCompareMed },
       multipath: { maxPaths, ebgp: true, ibgp: true, asPathRelax },
@@ -262,6 +266,8 @@ class World {
       alwaysCompareMed,
       maxPaths,
       asPathRelax,
+      sharedLink,
+      connectedNextHop,
     });
     this.#feeds = FAMILIES.map((family) => ({
       family,
@@ -270,7 +276,8 @@ class World {
     for (const [i, { asn, kind }] of SIDES.entries()) {
       const neighbour = this.speaker.neighbour({
         asn,
-        settings: { routeReflectorClient: kind === 'client' },
+        settings: { routeReflectorClient: kind === 'client', connectedNextHop },
+        ...(sharedLink ? { sharedSubnets: ['10.0.0.0/24'] } : {}),
         enhancedRefresh: i % 2 === 0,
         // Router ids out of the order of addresses.
         routerId: 100 - i,
@@ -586,6 +593,8 @@ describe('RIB against the model', () => {
       alwaysCompareMed: fc.boolean(),
       maxPaths: fc.constantFrom(1, 2, 8),
       asPathRelax: fc.boolean(),
+      sharedLink: fc.boolean(),
+      connectedNextHop: fc.boolean(),
     });
     fc.assert(
       fc.property(options, fc.array(step, { minLength: 1, maxLength: 150, size: 'max' }), (given, steps) => {

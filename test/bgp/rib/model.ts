@@ -39,6 +39,10 @@ export type ModelSettings = {
   readonly alwaysCompareMed: boolean;
   readonly maxPaths: number;
   readonly asPathRelax: boolean;
+  /** Neighbours are on 10.0.0.0/24 with us. */
+  readonly sharedLink: boolean;
+  /** External ones announce next hops there and nowhere else. */
+  readonly connectedNextHop: boolean;
 };
 
 type Candidate = {
@@ -110,7 +114,8 @@ export class Model {
       const [best] = this.decide(prefix);
       if (best === undefined || best.neighbour === to) continue;
       const attributes = this.#exported(best, to, prefix, selfAddress(prefix));
-      if (attributes !== undefined) sent.set(prefix, attributes);
+      // RFC 4271 section 5.1.3: not to whom the next hop belongs.
+      if (attributes !== undefined && attributes.nextHop !== to.address) sent.set(prefix, attributes);
     }
     return sent;
   }
@@ -137,6 +142,9 @@ export class Model {
     if (attributes.asPath.some(({ asns }) => asns.includes(OUR_AS))) return undefined;
     if (attributes.originatorId === this.settings.routerId) return undefined;
     if (attributes.clusterList.includes(this.settings.clusterId)) return undefined;
+    const { connectedNextHop, sharedLink } = this.settings;
+    const checked = connectedNextHop && sharedLink && from.kind === 'ebgp';
+    if (checked && !isOnLink(attributes)) return undefined;
     const source = from.kind === 'ebgp' ? 'ebgp' : 'ibgp';
     const imported = from.import({ prefix, attributes, source, from: from.address });
     return imported === undefined ? undefined : ({ ...imported, medSet: false } as PathAttributes);
@@ -161,7 +169,7 @@ export class Model {
       return {
         ...result,
         asPath: `${OUR_AS} ${result.asPath}`.trim(),
-        nextHop: self,
+        nextHop: this.settings.sharedLink && from !== undefined && isOnLink(filtered) ? result.nextHop : self,
         med: from === undefined || filtered.medSet ? result.med : undefined,
         localPref: undefined,
         originatorId: undefined,
@@ -194,6 +202,10 @@ export function summary(attributes: PathAttributes) {
 
 export function nextHopText({ nextHop }: PathAttributes): string {
   return nextHop.bytes.join('.');
+}
+
+function isOnLink(attributes: PathAttributes): boolean {
+  return nextHopText(attributes).startsWith('10.0.0.');
 }
 
 function pathText({ asPath }: PathAttributes): string {
