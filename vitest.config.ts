@@ -8,8 +8,8 @@ export default defineConfig({
     pool: 'forks',
     // Most tests wait for daemons and timers rather than compute.
     maxWorkers: Math.max(3, availableParallelism()),
-    testTimeout: 30_000,
-    hookTimeout: 60_000,
+    testTimeout: 90_000,
+    hookTimeout: 120_000,
     reporters: ['default', new OutcomeReporter(process.env.MARGAY_TEST_RESULTS)],
   },
 });

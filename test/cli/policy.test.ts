@@ -317,12 +317,12 @@ describe('with an engine', () => {
     engine = spawn(process.execPath, [main, 'policy', '--datastore', objects, '--socket', socket], {
       stdio: 'ignore',
     });
-    await waitFor(async () => (await ask('objects')).exit === 0, { what: 'the engine', timeout: 30_000 });
+    await waitFor(async () => (await ask('objects')).exit === 0, { what: 'the engine', timeout: 45_000 });
   });
 
   afterAll(async () => {
     engine.kill('SIGTERM');
-    await waitFor(() => engine.exitCode === 0, { what: 'the end of the engine', timeout: 30_000 });
+    await waitFor(() => engine.exitCode === 0, { what: 'the end of the engine', timeout: 45_000 });
   });
 
   const ask = (...args: string[]) => policy(['--socket', socket, ...args]);

@@ -24,7 +24,7 @@ describe('a running lab', { timeout: 150_000 }, () => {
     lab = await LabProcess.start(SMALL);
     await waitFor(async () => (await lab.open()).size === 9, {
       what: 'three pods and the world reach each other',
-      timeout: 30_000,
+      timeout: 45_000,
     });
   }, 90_000);
 
@@ -79,7 +79,7 @@ describe('a running lab', { timeout: 150_000 }, () => {
     expect(said).toMatch(/^pod shop\/visitor runs on n2 with 10\.244\.2\.\d+\n$/);
     await waitFor(async () => (await lab.open()).has('data/database-1 shop/visitor'), {
       what: 'the pod can be reached',
-      timeout: 30_000,
+      timeout: 45_000,
     });
     await expect(lab.run('add-pod', 'visitor', '-n', 'shop')).rejects.toThrow('is there already');
     await expect(lab.run('add-pod', 'x', '--node', 'n9')).rejects.toThrow('expected one of n1, n2');
@@ -124,7 +124,7 @@ describe('a running lab', { timeout: 150_000 }, () => {
         const open = await lab.open();
         return open.size === 9 && open;
       },
-      { what: 'all is open', timeout: 30_000 },
+      { what: 'all is open', timeout: 45_000 },
     );
     expect(await lab.run('apply', '-f', POLICY_FILE)).toMatch(
       /^NetworkPolicy shop\/frontend-to-api: created$/m,
@@ -136,7 +136,7 @@ describe('a running lab', { timeout: 150_000 }, () => {
     ]);
     await waitFor(async () => isDeepStrictEqual(await lab.open(), intended), {
       what: 'the policies are in force',
-      timeout: 30_000,
+      timeout: 45_000,
     });
     // With everything that enforces them killed and started again.
     for (const daemon of ['policy', 'felix']) {
@@ -145,14 +145,14 @@ describe('a running lab', { timeout: 150_000 }, () => {
     }
     await waitFor(async () => isDeepStrictEqual(await lab.open(), intended), {
       what: 'what is allowed, still is',
-      timeout: 30_000,
+      timeout: 45_000,
     });
     expect(await lab.run('delete', '-f', POLICY_FILE)).toMatch(
       /^NetworkPolicy shop\/frontend-to-api: deleted$/m,
     );
     await waitFor(async () => isDeepStrictEqual(await lab.open(), before), {
       what: 'all is open again',
-      timeout: 30_000,
+      timeout: 45_000,
     });
   });
 
@@ -171,21 +171,21 @@ describe('a running lab', { timeout: 150_000 }, () => {
         .filter((line) => line.includes('speaker started'));
     await waitFor(async () => (await starts()).length === 2, {
       what: 'the second start in the log',
-      timeout: 30_000,
+      timeout: 45_000,
     });
     await waitFor(async () => JSON.parse(await lab.run('status', '-o', 'json')).nodes[0].sessions === 1, {
       what: 'the session is back',
-      timeout: 30_000,
+      timeout: 45_000,
     });
   });
 
   test('cuts a node off and connects it again', async () => {
     const sees = () => lab.run('exec', 'n1', '--', 'ip', 'route', 'show', '10.244.2.0/24');
     expect(await lab.run('link', 'down', 'n2')).toBe('link of n2 is down\n');
-    await waitFor(async () => (await sees()) === '', { what: 'the route is gone', timeout: 20_000 });
+    await waitFor(async () => (await sees()) === '', { what: 'the route is gone', timeout: 45_000 });
     expect(await lab.run('reach')).toContain('outside → shop/api-1:9090 is closed, and policies allow it');
     expect(await lab.run('link', 'up', 'n2')).toBe('link of n2 is up\n');
-    await waitFor(async () => (await sees()) !== '', { what: 'the route is back', timeout: 20_000 });
+    await waitFor(async () => (await sees()) !== '', { what: 'the route is back', timeout: 45_000 });
     await expect(lab.run('link', 'sideways', 'n2')).rejects.toMatchObject({ status: 2 });
   });
 
@@ -200,14 +200,14 @@ describe('a router of another make', () => {
   test('that is killed is started again, and has what it announces', { timeout: 90_000 }, async (ctx) => {
     requires(ctx, ...peerTools('gobgpd'));
     await using lab = await LabProcess.start(['--tor', 'gobgpd', '--nodes', '2', '--pods', '3', '--no-tour']);
-    const allOpen = { what: 'all reach each other', timeout: 30_000 };
+    const allOpen = { what: 'all reach each other', timeout: 45_000 };
     await waitFor(async () => (await lab.open()).size === 9, allOpen);
     await lab.run('kill', 'tor', 'tor');
     await waitFor(
       async () => (await lab.run('exec', 'tor', '--', 'gobgp', 'global', 'rib')).includes('192.0.2.0/24'),
       {
         what: 'gobgpd announces the world again',
-        timeout: 20_000,
+        timeout: 45_000,
       },
     );
     await waitFor(async () => (await lab.open()).size === 9, allOpen);
@@ -240,7 +240,7 @@ describe('two labs', () => {
     expectNothingOf(one.name, []);
     await waitFor(async () => (await other.open()).size === 9, {
       what: 'the other goes on',
-      timeout: 30_000,
+      timeout: 45_000,
     });
   });
 });

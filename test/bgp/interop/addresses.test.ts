@@ -13,7 +13,7 @@ describe.each([
   ['with routes in the kernel', {}],
   ['with none', { kernel: { enabled: false } }],
 ])('an IPv6 address that comes after the session, %s', (_, kernel) => {
-  test('is the next hop of IPv6 routes from then on', { timeout: 40_000 }, async (ctx) => {
+  test('is the next hop of IPv6 routes from then on', { timeout: 150_000 }, async (ctx) => {
     requires(ctx, ...peerTools('bird'));
     await using stack = new AsyncDisposableStack();
     const a = stack.use(createNetns());

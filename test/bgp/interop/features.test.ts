@@ -57,7 +57,7 @@ for (const kind of PEER_KINDS) {
         }),
       );
       await margay.established();
-    }, 60_000);
+    }, 150_000);
 
     afterAll(() => stack.disposeAsync());
 
@@ -125,7 +125,7 @@ for (const kind of PEER_KINDS) {
       expect(await margay.api.reload({})).toMatchObject({ changed: 1, reset: [THEIRS(SECRET)] });
       // It would be back within a second, were the old password still good for anything.
       const failures = md5Failures(ours);
-      await waitFor(() => md5Failures(ours) > failures + 2, { what: 'attempts in vain', timeout: 20_000 });
+      await waitFor(() => md5Failures(ours) > failures + 2, { what: 'attempts in vain', timeout: 45_000 });
       expect(await margay.state(THEIRS(SECRET))).not.toBe('ESTABLISHED');
       expect(await changes()).toEqual({ ...before, [THEIRS(SECRET)]: expect.any(Number) });
       margay.write(config());
@@ -162,7 +162,7 @@ for (const kind of PEER_KINDS) {
       expect(await margay.api.reload({})).toMatchObject({ reset: [PLAIN, OVERRIDE, SECRET].map(THEIRS) });
       await waitFor(async () => (await margay.neighbor(THEIRS(PLAIN))).lastError.includes('Bad Peer AS'), {
         what: 'what it says of another AS than it expects',
-        timeout: 20_000,
+        timeout: 45_000,
         details: () => margay.log.slice(-1000),
       });
       expect((await changes())[THEIRS(LOCAL)]).toBe(before[THEIRS(LOCAL)]);

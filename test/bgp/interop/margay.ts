@@ -96,7 +96,7 @@ export class Margay implements AsyncDisposable {
         if (child.exitCode !== null) return true;
         return (await this.api.getStatus({})).routerId !== '';
       },
-      { what: 'margay answers', timeout: 20_000, interval: 50, details: () => this.#log },
+      { what: 'margay answers', timeout: 45_000, interval: 50, details: () => this.#log },
     );
     if (child.exitCode !== null) throw new Error(`margay ended with ${child.exitCode}:\n${this.#log}`);
   }
@@ -146,7 +146,7 @@ export class Margay implements AsyncDisposable {
       },
       {
         what: `margay established with ${addresses.join(', ') || 'all neighbours'}`,
-        timeout: 25_000,
+        timeout: 45_000,
         interval: 50,
         details: () => this.#log.slice(-3000),
       },

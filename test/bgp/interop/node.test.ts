@@ -44,7 +44,7 @@ describe('a node under two routers', () => {
     [tor1, tor2] = tors as [Peer, Peer];
     margay = stack.use(await launchMargay(node, config));
     await margay.established();
-  }, 60_000);
+  }, 150_000);
 
   afterAll(() => stack.disposeAsync());
 
@@ -238,7 +238,7 @@ describe('a node under two routers', () => {
     // What happens to them afterwards is seen to as ever.
     node.exec('ip', ['route', 'del', SHARED]);
     await twoWays();
-  }, 60_000);
+  }, 150_000);
 
   test('the command line shows it all, as tables and as JSON', { timeout: 90_000 }, async () => {
     const table = await margay.cli('neighbors');
@@ -287,7 +287,7 @@ describe('a node under two routers', () => {
     await tor1.withdraw('203.0.113.0/24');
     await waitFor(() => seen.includes('203.0.113.0/24 gone'), { what: 'its end' });
     await margay.api.resetNeighbor({ address: TOR1, message: 'for a test' });
-    await waitFor(() => seen.includes(`${TOR1} 6`), { what: 'the session again', timeout: 20_000 });
+    await waitFor(() => seen.includes(`${TOR1} 6`), { what: 'the session again', timeout: 45_000 });
     stop.abort();
     await watching;
   });
@@ -315,7 +315,7 @@ describe('a node under two routers', () => {
       await margay.established();
       await waitFor(() => gateways('-4', '203.0.113.0/24').length === 0, {
         what: 'the end of the route that nobody announces any more',
-        timeout: 20_000,
+        timeout: 45_000,
       });
       await twoWays();
       expect(await monitor()).toEqual([]);
@@ -338,7 +338,7 @@ describe('a node under two routers', () => {
   async function twoWays(): Promise<void> {
     await waitFor(() => isDeep(gateways('-4', SHARED), [TOR1, TOR2]), {
       what: 'two next hops',
-      timeout: 20_000,
+      timeout: 45_000,
       details: () => margay.log.slice(-3000),
     });
   }

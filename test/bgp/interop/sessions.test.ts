@@ -62,14 +62,14 @@ for (const kind of PEER_KINDS) {
       b.exec('ip', ['route', 'add', OUR_LOOPBACK, 'via', OURS(PLAIN)]);
       margay = stack.use(await launchMargay(a, margayConfig(kind)));
       peer = stack.use(await launchPeer(kind, b, peerDescription(kind)));
-    }, 60_000);
+    }, 150_000);
 
     afterAll(() => stack.disposeAsync());
 
     test('sessions over IPv4 and IPv6, with MD5, GTSM, over several hops, from a prefix; none with another password', async () => {
       const up = [PLAIN, SECRET, GTSM, LIMITED, NO_POLICY, DYNAMIC, MIXED].map(THEIRS);
       await margay.established(...up, THEIRS6, THEIR_LOOPBACK);
-      await waitFor(() => md5Failures(a) > 0, { what: 'segments with the wrong key', timeout: 20_000 });
+      await waitFor(() => md5Failures(a) > 0, { what: 'segments with the wrong key', timeout: 45_000 });
       expect(await margay.state(THEIRS(WRONG_SECRET))).not.toBe('ESTABLISHED');
       const plain = await margay.neighbor(THEIRS(PLAIN));
       expect(plain).toMatchObject({ remoteAs: PEER_AS, remoteRouterId: '2.2.2.2', type: 'ebgp' });
@@ -263,7 +263,7 @@ for (const kind of PEER_KINDS) {
       await peer.withdraw(...prefixes);
       await waitFor(async () => (await margay.neighbor(THEIRS(LIMITED))).received!.opens! > 1, {
         what: 'another attempt',
-        timeout: 20_000,
+        timeout: 45_000,
       });
     });
 

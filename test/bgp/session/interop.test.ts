@@ -29,7 +29,7 @@ function speaker(fields = '', address = B4): Speaker {
 }
 
 const QUICK = 'timers: {connectRetry: 1, idleHold: 0.2, idleHoldMax: 1}';
-const TIMEOUT = 30_000;
+const TIMEOUT = 45_000;
 
 describe.each(PEER_KINDS)(
   '%s',

@@ -77,7 +77,7 @@ export class Peer implements AsyncDisposable {
   }
 
   /** Waits until the session, or without an address every session, is established. Timeout in ms, default 20,000. */
-  async established(address?: string, timeout = 20_000): Promise<void> {
+  async established(address?: string, timeout = 45_000): Promise<void> {
     await waitFor(
       async () => {
         const states = address === undefined ? await this.neighbours() : [await this.neighbour(address)];
@@ -196,7 +196,7 @@ export class Peer implements AsyncDisposable {
         gone = !isRunning(child);
         return gone || (await process.ready());
       },
-      { what: `${this.kind} ready`, timeout: 15_000, details: () => this.#log },
+      { what: `${this.kind} ready`, timeout: 45_000, details: () => this.#log },
     );
     if (gone) await ended;
     if (gone || process.refusal?.(this.#log) !== undefined) {

@@ -55,7 +55,7 @@ export class EngineProcess implements AsyncDisposable {
     this.spawn(...args);
     await waitFor(async () => (await this.status()).version !== '' || this.#child!.exitCode !== null, {
       what: 'the engine answers',
-      timeout: 20_000,
+      timeout: 45_000,
       details: () => this.log,
     });
   }
