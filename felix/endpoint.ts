@@ -23,6 +23,9 @@ export interface WorkloadEndpoint {
   readonly hostPorts: readonly HostPort[];
 }
 
+/** What a container that is no pod of Kubernetes is called: no policy will ever be about it. */
+export const NO_POD = '/';
+
 /** How the names of the node's ends of veth pairs begin; what is called so and is no known pod's is closed. */
 export const INTERFACE_PREFIX = 'mgy';
 
@@ -30,9 +33,19 @@ export const INTERFACE_PREFIX = 'mgy';
 export interface Dataplane {
   /** Why the kernel takes no changes now, in words; undefined when it took the last ones. */
   readonly refusal?: string | undefined;
+  /** Whether policies have been told since this process started. */
+  readonly inSync: boolean;
   /** Takes the place of what was set before for the pod. Nothing is in force before `applied` says so. */
   setEndpoint(endpoint: WorkloadEndpoint): void;
   removeEndpoint(pod: string): void;
+  /** Why the policy of a pod that was set is not known, in words; undefined when it is, and for what is no pod. */
+  whyUnknown(pod: string): string | undefined;
+  /**
+   * Resolves when the policy of a pod that was set is known.
+   *
+   * @throws the signal's reason
+   */
+  known(pod: string, signal: AbortSignal): Promise<void>;
   /**
    * Resolves when everything set so far is in the kernel, the policy of these pods included; a pod whose policy is not
    * known is closed.

@@ -61,14 +61,14 @@ export async function runFelix({ config: file, signal }: RunOptions): Promise<vo
   const log = openLog('felix', config.log.level);
   const lock = lockState(config);
   const dataplane = openDataplane(config, log);
-  // Before the first policies come: what is in the kernel for these pods is not to be taken for a leftover.
-  const pods = openPods(config, dataplane, log);
   const receiver = new PolicyReceiver({
     source: policySource(config),
     node: config.node,
     programs: dataplane.programs,
     log,
   });
+  // Before the first policies come: what is in the kernel for these pods is not to be taken for a leftover.
+  const pods = openPods(config, dataplane, log, () => receiver.fault);
   const server = new RpcServer({
     onFault: (method, error) => log.error({ method, error: describe(error) }, 'a request failed'),
   });
@@ -131,11 +131,12 @@ function openPods(
   { pods }: FelixConfig,
   dataplane: NftablesDataplane,
   log: DaemonLog,
+  engineFault: () => string | undefined,
 ): PodNetwork | undefined {
   if (pods === undefined) return undefined;
   try {
     prepareHost(pods, log);
-    const network = PodNetwork.open({ settings: pods, dataplane, log });
+    const network = PodNetwork.open({ settings: pods, dataplane, log, engineFault });
     log.info(network.taken, 'pods of this node taken over');
     return network;
   } catch (error) {

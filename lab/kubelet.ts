@@ -107,9 +107,8 @@ export class Kubelet {
         removeNetns(old.sandbox.netns);
         // Not before: what could not be taken down is tried again.
         this.#running.delete(key);
-      } else if (pod !== undefined) {
-        await this.#setUp(key, pod);
-      }
+      } else if (pod?.nodeName === '') this.#bind(key, pod);
+      else if (pod !== undefined) await this.#setUp(key, pod);
     } catch (error) {
       if (this.#stop.signal.aborted) return;
       this.#onProblem(`${describeKey(key)}: ${error instanceof Error ? error.message : String(error)}`);
@@ -117,8 +116,22 @@ export class Kubelet {
     }
   }
 
-  async #setUp(key: ResourceKey, { namespace, name, uid, ports, nodeName }: Pod): Promise<void> {
-    const node = nodeName === '' ? this.#choose() : nodeName;
+  /** Gives a pod its node, as a scheduler does: only then the policy engine can tell the node about it. */
+  #bind(key: ResourceKey, pod: Pod): void {
+    const manifest = this.#datastore.get(key);
+    if (manifest === undefined) {
+      if (!this.#pods.has(key)) return;
+      throw new Error(
+        'spec.nodeName: not set in a file that was not made by margay lab apply, which would choose a node',
+      );
+    }
+    const bound = manifest.spec?.nodeName;
+    const nodeName = typeof bound === 'string' && bound !== '' ? bound : this.#choose();
+    if (bound !== nodeName) this.#datastore.put({ ...manifest, spec: { ...manifest.spec, nodeName } });
+    this.#pods.set(key, { ...pod, nodeName });
+  }
+
+  async #setUp(key: ResourceKey, { namespace, name, uid, ports, nodeName: node }: Pod): Promise<void> {
     if (!this.#topology.nodes.some((place) => place.name === node)) {
       throw new Error(`spec.nodeName: found ${node}, expected one of the lab's nodes`);
     }
@@ -154,7 +167,6 @@ export class Kubelet {
     if ((manifest.metadata.uid ?? uid) !== uid) return;
     this.#datastore.put({
       ...manifest,
-      spec: { ...manifest.spec, nodeName: node },
       status: { phase: 'Running', podIP: addresses[0], podIPs: addresses.map((ip) => ({ ip })) },
     });
   }
@@ -162,8 +174,8 @@ export class Kubelet {
   /** The node with the fewest pods. */
   #choose(): string {
     const count = new Map(this.#topology.nodes.map(({ name }) => [name, 0]));
-    for (const { sandbox } of this.#running.values())
-      count.set(sandbox.node, (count.get(sandbox.node) ?? 0) + 1);
+    for (const { nodeName } of this.#pods.values())
+      if (count.has(nodeName)) count.set(nodeName, count.get(nodeName)! + 1);
     return [...count].sort(([, a], [, b]) => a - b)[0]![0];
   }
 }

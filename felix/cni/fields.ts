@@ -26,9 +26,16 @@ export class Fields {
     return Object.keys(this.#value);
   }
 
-  /** The value, undefined also for null. */
+  /**
+   * The value, undefined also for null. Within the configuration a name may be written with other letters small and large: runtimes
+   * and plugins in Go do not look at that, and containerd 1.6 sends `HostPort` for `hostPort`.
+   */
   raw(name: string): unknown {
-    return Object.hasOwn(this.#value, name) ? (this.#value[name] ?? undefined) : undefined;
+    if (Object.hasOwn(this.#value, name)) return this.#value[name] ?? undefined;
+    if (this.path === '') return undefined;
+    const wanted = name.toLowerCase();
+    const like = this.names.find((each) => each.toLowerCase() === wanted);
+    return like === undefined ? undefined : (this.#value[like] ?? undefined);
   }
 
   object(name: string): Fields | undefined {

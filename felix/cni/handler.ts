@@ -226,6 +226,7 @@ const CODES = {
   OTHER_INTERFACE: CNI.interfaceTaken,
   HOST_PORT_TAKEN: CNI.hostPortTaken,
   NOT_IN_TIME: CNI.tryAgainLater,
+  POLICY_UNKNOWN: CNI.tryAgainLater,
   STOPPING: CNI.tryAgainLater,
   POLICY_REFUSED: CNI.kernelRefused,
 } as const;

@@ -12,6 +12,7 @@ import {
   DEFAULT_FELIX_SOCKET,
   DEFAULT_LOG_LEVEL,
   DEFAULT_POLICY_ADDRESS,
+  DEFAULT_POLICY_UNKNOWN,
   DEFAULT_POLICY_WAIT,
   DEFAULT_STATE_FOLDER,
   type FelixConfig,
@@ -89,6 +90,7 @@ function podSettings(section: PodSection): PodSettings {
     mtu: section.mtu,
     stateFolder: section.stateFolder ?? DEFAULT_STATE_FOLDER,
     policyWait: (section.policyWait ?? DEFAULT_POLICY_WAIT) * 1000,
+    policyUnknown: section.policyUnknown ?? DEFAULT_POLICY_UNKNOWN,
     cniSocket: section.cniSocket ?? DEFAULT_CNI_SOCKET,
   };
 }

@@ -28,6 +28,7 @@ export interface PodSettings extends EndpointSettings {
 export const DEFAULT_STATE_FOLDER = '/var/lib/margay/felix';
 /** Long enough for a policy engine that restarts; shorter than the 90 s that the plugin waits. */
 export const DEFAULT_POLICY_WAIT = 30;
+export const DEFAULT_POLICY_UNKNOWN = 'refuse';
 export const DEFAULT_FELIX_SOCKET = '/run/margay/felix.sock';
 export const DEFAULT_POLICY_ADDRESS = 'unix:/run/margay/policy.sock';
 export const DEFAULT_LOG_LEVEL = 'info';

@@ -19,6 +19,7 @@ import {
   DEFAULT_FELIX_SOCKET,
   DEFAULT_LOG_LEVEL,
   DEFAULT_POLICY_ADDRESS,
+  DEFAULT_POLICY_UNKNOWN,
   DEFAULT_POLICY_WAIT,
   DEFAULT_STATE_FOLDER,
 } from './model.ts';
@@ -111,9 +112,15 @@ const pods = mapping({
     example: '/data/margay',
   }),
   policyWait: seconds(1, 80).optional().meta({
-    description: "longest time that ADD waits for a pod's policy to be in the kernel",
+    description: "longest time that ADD waits for a pod's policy to be known and in the kernel",
     default: DEFAULT_POLICY_WAIT,
     example: 60,
+  }),
+  policyUnknown: oneOf('refuse', 'close').optional().meta({
+    description:
+      'what becomes of a pod whose policy is not known then: ADD fails, to be tried again, or it comes closed',
+    default: DEFAULT_POLICY_UNKNOWN,
+    example: 'close',
   }),
   cniSocket: socketPath.optional().meta({
     description: 'unix socket for the CNI plugin',

@@ -6,6 +6,7 @@ import { NftablesMonitor, type RulesetChange } from '#kernel/nftables/monitor.ts
 import { Rtnetlink } from '#kernel/rtnetlink/rtnetlink.ts';
 import type { NetworkNamespace } from '#kernel/sys/namespace.ts';
 import type { Dataplane, WorkloadEndpoint } from '../endpoint.ts';
+import { KnownPods } from '../policy/known.ts';
 import { Programs } from '../policy/programs.ts';
 import { ChangeScope } from '../policy/scope.ts';
 import { TimeBudget } from './budget.ts';
@@ -36,6 +37,7 @@ export class NftablesDataplane implements Dataplane, Disposable {
   readonly #conntrack: Conntrack;
   readonly #namespace: NetworkNamespace | undefined;
   readonly #pods = new Map<AddressKey, string>();
+  readonly #known: KnownPods;
   #monitor: NftablesMonitor | undefined;
   #inSync = false;
   #refusal: string | undefined;
@@ -66,6 +68,12 @@ export class NftablesDataplane implements Dataplane, Disposable {
       blocks: (...change) => ruleset.blocks(...change),
       meaning: (...change) => ruleset.meaning(...change),
       commit: () => this.#commit(),
+    });
+    this.#known = new KnownPods({
+      knows: (pod) => ruleset.knows(pod),
+      programOf: (pod) => this.programs.endpoints.get(pod),
+      workloadOf: (pod) => ruleset.workload(pod),
+      inSync: () => this.#inSync,
     });
     this.#nftables = Nftables.open(namespace);
     try {
@@ -128,6 +136,14 @@ export class NftablesDataplane implements Dataplane, Disposable {
     this.#schedule();
   }
 
+  whyUnknown(pod: string): string | undefined {
+    return this.#known.why(pod);
+  }
+
+  known(pod: string, signal: AbortSignal): Promise<void> {
+    return this.#known.wait(pod, signal);
+  }
+
   applied(pods: readonly string[], signal: AbortSignal): Promise<void> {
     return new Promise((resolve, reject) => {
       if (signal.aborted) {
@@ -156,7 +172,9 @@ export class NftablesDataplane implements Dataplane, Disposable {
     clearImmediate(this.#scheduled);
     clearTimeout(this.#retry);
     clearTimeout(this.#judging);
-    for (const waiter of [...this.#waiters]) waiter.done(new Error('the dataplane is closing'));
+    const closing = new Error('the dataplane is closing');
+    this.#known.close(closing);
+    for (const waiter of [...this.#waiters]) waiter.done(closing);
     this.#monitor?.close();
     this.#nftables.close();
     this.#conntrack.close();
@@ -169,6 +187,7 @@ export class NftablesDataplane implements Dataplane, Disposable {
   #commit(): void {
     this.#inSync = true;
     this.#schedule();
+    this.#known.told();
   }
 
   /** Changes of one turn of the event loop are one transaction. */

@@ -15,6 +15,8 @@ import type { Wires } from './wires.ts';
 
 /** Somewhat more than the kernel takes at most to make a link usable. */
 const LINK_WATCH_MS = 1200;
+/** Longest wait for a pod without policy to be closed, in ms. */
+const CLOSED_MS = 5000;
 
 /** What endpoints are made of. */
 export interface EndpointParts {
@@ -25,6 +27,8 @@ export interface EndpointParts {
   readonly dataplane: Dataplane;
   readonly mtu: UplinkMtu;
   readonly log: Log;
+  /** Why nobody tells policies now, in words; undefined while somebody does. */
+  readonly engineFault?: (() => string | undefined) | undefined;
 }
 
 /**
@@ -104,6 +108,11 @@ export class Endpoints {
   /** As {@link remove}, by the name of the node's end. */
   removeOwner(owner: string): Promise<void> {
     return this.#queue.run(owner, () => this.#remove(owner));
+  }
+
+  /** Whether something is done to an endpoint now, which may take as long as its policy is waited for. */
+  isBusy(owner: string): boolean {
+    return this.#queue.has(owner);
   }
 
   /** Runs `work` on an endpoint while nobody else does, unless it is gone by then. */
@@ -238,15 +247,44 @@ export class Endpoints {
     return true;
   }
 
+  /** Until the policy of a pod is known and in the kernel; it may be heard of later than the pod. */
   async #inForce(endpoint: Endpoint, signal: AbortSignal): Promise<void> {
-    const { dataplane, settings } = this.#parts;
+    const { dataplane, settings, log } = this.#parts;
+    const pod = podOf(endpoint);
     const deadline = AbortSignal.timeout(settings.policyWait);
     try {
-      await dataplane.applied([podOf(endpoint)], AbortSignal.any([signal, deadline]));
+      await dataplane.known(pod, AbortSignal.any([signal, deadline]));
+    } catch (error) {
+      if (signal.aborted) throw stopping(error);
+      if (!deadline.aborted) throw error;
+      const why = this.#whyUnknown(pod);
+      if (settings.policyUnknown === 'refuse') {
+        const details = `${why}; waited for ${settings.policyWait / 1000} s`;
+        throw new EndpointError('POLICY_UNKNOWN', `the policy of ${pod} is not known`, details, {
+          cause: error,
+        });
+      }
+      log.warn({ pod, why }, 'a pod comes whose policy is not known; it is closed until it is');
+      return this.#applied(pod, signal, AbortSignal.timeout(CLOSED_MS));
+    }
+    await this.#applied(pod, signal, deadline);
+  }
+
+  #whyUnknown(pod: string): string {
+    const { dataplane, engineFault } = this.#parts;
+    const why = dataplane.whyUnknown(pod) ?? 'it was told a moment ago';
+    const fault = engineFault?.();
+    return fault === undefined ? why : `${why}; the policy engine can not be asked: ${fault}`;
+  }
+
+  async #applied(pod: string, signal: AbortSignal, deadline: AbortSignal): Promise<void> {
+    const { dataplane, settings } = this.#parts;
+    try {
+      await dataplane.applied([pod], AbortSignal.any([signal, deadline]));
     } catch (error) {
       if (signal.aborted) throw stopping(error);
       if (deadline.aborted) {
-        const details = `the policy of ${podOf(endpoint)} was not in the kernel after ${settings.policyWait} ms`;
+        const details = `the policy of ${pod} was not in the kernel after ${settings.policyWait} ms`;
         throw new EndpointError('NOT_IN_TIME', 'the dataplane is not ready', details, { cause: error });
       }
       const details = error instanceof Error ? error.message : String(error);

@@ -10,6 +10,8 @@ export type EndpointFault =
   | 'HOST_PORT_TAKEN'
   /** The dataplane did not become ready in time. */
   | 'NOT_IN_TIME'
+  /** Nobody has told the policy of the pod. */
+  | 'POLICY_UNKNOWN'
   /** Who asked has gone, or felix is stopping. */
   | 'STOPPING'
   /** The kernel refused the pod's policy. */

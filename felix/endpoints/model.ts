@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import type { AddressKey } from '#datastore/address.ts';
-import { type HostPort, INTERFACE_PREFIX } from '../endpoint.ts';
+import { type HostPort, INTERFACE_PREFIX, NO_POD } from '../endpoint.ts';
 
 /** A limit of a pod's traffic in one direction. */
 export interface BandwidthLimit {
@@ -65,7 +65,7 @@ export function macOf(containerId: string, interfaceName: string): string {
 
 /** What the dataplane and the policies call it. A container that is no pod is in no namespace of Kubernetes. */
 export function podOf(endpoint: Pick<EndpointRequest, 'pod' | 'containerId'>): string {
-  return endpoint.pod ?? `/${endpoint.containerId}`;
+  return endpoint.pod ?? NO_POD + endpoint.containerId;
 }
 
 /** The hardware address of the node's end of every pair: what a pod has learned stays true when its pair is made anew. */

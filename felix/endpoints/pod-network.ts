@@ -20,6 +20,8 @@ export interface PodNetworkOptions {
   /** The node's; the thread's own when undefined. */
   readonly namespace?: NetworkNamespace;
   readonly files?: Files;
+  /** Why nobody tells policies now, in words; undefined while somebody does. */
+  readonly engineFault?: () => string | undefined;
 }
 
 /** The pods of this node: their addresses, their interfaces, and who keeps both as they should be. */
@@ -30,7 +32,7 @@ export class PodNetwork {
   readonly taken: Takeover;
   readonly #wires: Wires;
   readonly #log: Log;
-  readonly #dataplane: Dataplane;
+  readonly #options: PodNetworkOptions;
   #stopped = false;
 
   private constructor(
@@ -39,16 +41,15 @@ export class PodNetwork {
     repair: Repair,
     taken: Takeover,
     wires: Wires,
-    log: Log,
-    dataplane: Dataplane,
+    options: PodNetworkOptions,
   ) {
     this.ipam = ipam;
     this.endpoints = endpoints;
     this.repair = repair;
     this.taken = taken;
     this.#wires = wires;
-    this.#log = log;
-    this.#dataplane = dataplane;
+    this.#log = options.log;
+    this.#options = options;
   }
 
   /**
@@ -58,7 +59,7 @@ export class PodNetwork {
    * @throws Node's errors for files, NetlinkError and SyscallError for the kernel
    */
   static open(options: PodNetworkOptions): PodNetwork {
-    const { settings, dataplane, log, namespace, files = systemFiles } = options;
+    const { settings, dataplane, log, namespace, files = systemFiles, engineFault } = options;
     const { podCidrs, reserved, stateFolder } = settings;
     const folder = `${stateFolder}/endpoints`;
     files.makeFolder(folder);
@@ -66,7 +67,7 @@ export class PodNetwork {
     const records = new EndpointRecords(files, folder);
     const wires = new Wires(namespace);
     const mtu = new UplinkMtu(wires.rtnetlink);
-    const endpoints = new Endpoints({ settings, ipam, records, wires, dataplane, mtu, log });
+    const endpoints = new Endpoints({ settings, ipam, records, wires, dataplane, mtu, log, engineFault });
     const repair = new Repair({ endpoints, ipam, wires, mtu, log });
     const taken = takeOver({ ipam, records, wires, log }, endpoints);
     if (taken.leaks > 0 || taken.rebuilt > 0)
@@ -74,17 +75,25 @@ export class PodNetwork {
         .commit()
         .catch((error: unknown) => log.warn({ error: String(error) }, 'the addresses are not on disk yet'));
     repair.start();
-    return new PodNetwork(ipam, endpoints, repair, taken, wires, log, dataplane);
+    return new PodNetwork(ipam, endpoints, repair, taken, wires, options);
   }
 
   get notReady(): string | undefined {
     return this.#stopped ? 'felix is stopping' : undefined;
   }
 
-  /** Why a pod that came now would be refused; those that are there can go all the same. */
+  /**
+   * Why a pod that came now would be refused; those that are there can go all the same. That policies have not been told yet counts
+   * on a node without pods only: from one that is not ready Kubernetes drives away the pods that it has, and they run.
+   */
   get noNewPods(): string | undefined {
-    const { refusal } = this.#dataplane;
-    return this.notReady ?? (refusal && `policies can not be put into the kernel: ${refusal}`);
+    const { dataplane, settings, engineFault } = this.#options;
+    if (this.notReady !== undefined) return this.notReady;
+    if (dataplane.refusal !== undefined)
+      return `policies can not be put into the kernel: ${dataplane.refusal}`;
+    if (dataplane.inSync || settings.policyUnknown === 'close' || this.endpoints.all.size > 0)
+      return undefined;
+    return `no policies have been told yet: ${engineFault?.() ?? 'the policy engine is about to'}`;
   }
 
   add(request: EndpointRequest, signal: AbortSignal): Promise<Endpoint> {

@@ -14,6 +14,11 @@ export class KeyedQueue {
     return mine;
   }
 
+  /** Whether something is under way for this key. */
+  has(key: string): boolean {
+    return this.#tails.has(key);
+  }
+
   /** Resolves when nothing is under way. */
   async idle(): Promise<void> {
     while (this.#tails.size > 0) await Promise.allSettled(this.#tails.values());

@@ -200,6 +200,11 @@ export class Repair {
     for (const owner of [...this.#changed]) {
       this.#changed.delete(owner);
       if (this.#closed) return;
+      if (this.#parts.endpoints.isBusy(owner)) {
+        // The others are not to wait for it.
+        this.#postpone(owner, FRESH_MS);
+        continue;
+      }
       try {
         await this.#parts.endpoints.exclusively(owner, (endpoint) => this.#repair(endpoint));
       } catch (error) {

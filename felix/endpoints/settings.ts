@@ -10,6 +10,8 @@ export interface EndpointSettings {
   readonly mtu: number | undefined;
   /** Folder that the state is kept in. */
   readonly stateFolder: string;
-  /** Longest wait for the policy of a new pod to be in the kernel, in ms. */
+  /** Longest wait for the policy of a new pod to be known and in the kernel, in ms. */
   readonly policyWait: number;
+  /** What becomes of a pod whose policy is not known then: it is refused, to be tried again, or it comes and is closed. */
+  readonly policyUnknown: 'refuse' | 'close';
 }

@@ -63,6 +63,11 @@ export class PolicyReceiver {
     };
   }
 
+  /** Why the policy engine tells nothing now; undefined while it does. */
+  get fault(): string | undefined {
+    return this.#connected ? undefined : (this.#lastError ?? 'it has not answered yet');
+  }
+
   async run(signal: AbortSignal): Promise<void> {
     const { log, random = Math.random } = this.#options;
     const limit = new LogLimit(() => performance.now());

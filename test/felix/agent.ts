@@ -17,8 +17,16 @@ const network = PodNetwork.open({
     mtu: undefined,
     stateFolder: join(folder, 'state'),
     policyWait: 5000,
+    policyUnknown: 'refuse',
   },
-  dataplane: { setEndpoint: () => {}, removeEndpoint: () => {}, applied: async () => {} },
+  dataplane: {
+    inSync: true,
+    setEndpoint: () => {},
+    removeEndpoint: () => {},
+    whyUnknown: () => undefined,
+    known: async () => {},
+    applied: async () => {},
+  },
   log,
 });
 await listenForCni(join(folder, 'cni.sock'), network, log);

@@ -20,6 +20,10 @@ export const PLUGIN = join(import.meta.dirname, '../../build/margay-cni');
 export class NotedDataplane implements Dataplane {
   readonly endpoints = new Map<string, WorkloadEndpoint>();
   refusal: string | undefined;
+  inSync = true;
+  /** Why the policy of a pod is not known. */
+  unknown: string | undefined;
+  readonly #waiting = new Set<() => void>();
   /** What `applied` waits for. */
   gate: (pods: readonly string[], signal: AbortSignal) => Promise<void> = async () => {};
 
@@ -29,6 +33,25 @@ export class NotedDataplane implements Dataplane {
 
   removeEndpoint(pod: string): void {
     this.endpoints.delete(pod);
+  }
+
+  whyUnknown(): string | undefined {
+    return this.unknown;
+  }
+
+  async known(_pod: string, signal: AbortSignal): Promise<void> {
+    while (this.unknown !== undefined)
+      await new Promise<void>((resolve, reject) => {
+        this.#waiting.add(resolve);
+        signal.addEventListener('abort', () => reject(signal.reason), { once: true });
+      });
+  }
+
+  /** From now on all policies are known. */
+  tell(): void {
+    this.unknown = undefined;
+    for (const resolve of this.#waiting) resolve();
+    this.#waiting.clear();
   }
 
   applied(pods: readonly string[], signal: AbortSignal): Promise<void> {
@@ -101,6 +124,7 @@ export class Node implements AsyncDisposable {
       mtu: undefined,
       stateFolder: join(this.folder, 'state'),
       policyWait: 5000,
+      policyUnknown: 'refuse',
       ...settings,
     };
   }

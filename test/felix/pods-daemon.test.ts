@@ -1,103 +1,13 @@
 /*
  * `margay felix` and `margay policy` as they are, on two nodes and a machine outside, with pods that come by the plugin.
  */
-import type { ChildProcess } from 'node:child_process';
 import fs from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { connect, createNetns, type Netns } from '#test/helpers/netns.ts';
 import { newTempFolder } from '#test/helpers/owner.ts';
 import { waitFor } from '#test/helpers/wait.ts';
-import { callPlugin, configuration, envOf } from './node.ts';
-
-const MARGAY = join(import.meta.dirname, '../../cli/main.ts');
-
-class Agent {
-  readonly netns = createNetns();
-  readonly name: string;
-  readonly folder: string;
-  readonly socket: string;
-  readonly #cidrs: readonly string[];
-  readonly #objects: string;
-  #felix: ChildProcess | undefined;
-  log = '';
-
-  constructor(name: string, folder: string, objects: string, cidrs: readonly string[]) {
-    this.name = name;
-    this.folder = join(folder, name);
-    this.#objects = objects;
-    this.#cidrs = cidrs;
-    this.socket = join(this.folder, 'cni.sock');
-    fs.mkdirSync(this.folder);
-  }
-
-  async start(): Promise<void> {
-    const policy = join(this.folder, 'policy.sock');
-    if (!fs.existsSync(policy)) this.#run('policy', '--socket', policy, '--datastore', this.#objects);
-    const config = join(this.folder, 'felix.yaml');
-    const settings = {
-      node: this.name,
-      policy: { address: `unix:${policy}` },
-      api: { socket: join(this.folder, 'felix.sock') },
-      dataplane: { pools: ['10.1.0.0/16', 'fd00:1::/32'].map((cidr) => ({ cidr, natOutgoing: true })) },
-      pods: { cidrs: this.#cidrs, stateFolder: join(this.folder, 'state'), cniSocket: this.socket },
-    };
-    fs.writeFileSync(config, JSON.stringify(settings));
-    this.#felix = this.#run('felix', '--config', config);
-    await waitFor(
-      async () => (await this.margay('felix', 'status', '-o', 'json')).includes('"inSync": true'),
-      {
-        what: `felix on ${this.name}`,
-        timeout: 20_000,
-        details: () => this.log,
-      },
-    );
-  }
-
-  /** Starts another agent with the same state; resolves to how it ended and what it said. */
-  async startSecond(): Promise<{ code: number | null; log: string }> {
-    const config = JSON.parse(fs.readFileSync(join(this.folder, 'felix.yaml'), 'utf8'));
-    config.api.socket = join(this.folder, 'second.sock');
-    config.pods.cniSocket = join(this.folder, 'second-cni.sock');
-    const path = join(this.folder, 'second.yaml');
-    fs.writeFileSync(path, JSON.stringify(config));
-    const before = this.log.length;
-    const second = this.#run('felix', '--config', path);
-    const code = await new Promise<number | null>((resolve) => second.once('close', resolve));
-    return { code, log: this.log.slice(before) };
-  }
-
-  /** A command of this node's agent. */
-  margay(...args: string[]): Promise<string> {
-    return this.netns.execAsync(process.execPath, [MARGAY, ...args], {
-      env: { MARGAY_FELIX_SOCKET: join(this.folder, 'felix.sock') },
-    });
-  }
-
-  async kill(): Promise<void> {
-    const ended = new Promise((resolve) => this.#felix!.once('exit', resolve));
-    this.#felix!.kill('SIGKILL');
-    await ended;
-  }
-
-  async call(command: string, pod: { id: string; netns: Netns }, extra: object = {}) {
-    const args = `IgnoreUnknown=1;K8S_POD_NAMESPACE=shop;K8S_POD_NAME=${pod.id}`;
-    return callPlugin(
-      envOf(command, this.socket, { id: pod.id, netns: pod.netns.path, args }),
-      configuration(extra),
-    );
-  }
-
-  #run(...args: string[]): ChildProcess {
-    const child = this.netns.spawn(process.execPath, [MARGAY, ...args], {
-      stdio: ['ignore', 'ignore', 'pipe'],
-    });
-    child.stderr!.setEncoding('utf8').on('data', (text) => {
-      this.log += text;
-    });
-    return child;
-  }
-}
+import { Agent } from './daemons.ts';
 
 const pods = ['a', 'b', 'c'] as const;
 const ADDRESSES = {

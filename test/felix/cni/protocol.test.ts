@@ -138,6 +138,25 @@ test('capabilities and arguments are honoured', async () => {
   expect(third.result.ips[0].address).toBe('10.1.0.202/32');
 });
 
+test('capabilities are read as containerd 1.6 writes them', async () => {
+  const runtimeConfig = {
+    portMappings: [{ HostPort: 8080, ContainerPort: 80, Protocol: 'tcp', HostIP: '' }],
+    bandwidth: { IngressRate: 1_000_000, IngressBurst: 0xffffffff, EgressRate: 0, EgressBurst: 0 },
+    dns: { Servers: ['10.96.0.10'], Searches: ['svc.cluster.local'], Options: null },
+  };
+  const { result } = await call('ADD', configuration({ runtimeConfig }));
+  expect(result).toMatchObject({
+    dns: { nameservers: ['10.96.0.10'], search: ['svc.cluster.local'], options: [] },
+  });
+  expect(node.dataplane.endpoints.get('shop/web-0')!.hostPorts).toEqual([
+    { protocol: 'TCP', hostPort: 8080, containerPort: 80, hostIp: undefined },
+  ]);
+  expect(node.network.find(id, 'eth0')!.bandwidth).toEqual({
+    ingress: { rate: 1_000_000, burst: 0xffffffff },
+    egress: undefined,
+  });
+});
+
 describe('what can not be is told with code and name', () => {
   test.each([
     ['an unknown operation', 'FROB', {}, configuration(), 4, /invalid CNI_COMMAND/],
@@ -380,8 +399,10 @@ describe('what can not be is told with code and name', () => {
 
   test('a felix that stops while it works', async () => {
     await using other = await Node.start();
-    other.dataplane.gate = (_, signal) =>
-      new Promise((_, reject) => signal.addEventListener('abort', () => reject(signal.reason)));
+    other.dataplane.gate = async (_, signal) => {
+      signal.throwIfAborted();
+      await new Promise((_, reject) => signal.addEventListener('abort', () => reject(signal.reason)));
+    };
     const asked = callPlugin(envOf('ADD', other.socket, { id, netns: pod.path }), configuration());
     await new Promise((resolve) => {
       other.dataplane.setEndpoint = resolve as () => void;

@@ -1,0 +1,173 @@
+/*
+ * A node with `margay felix` and `margay policy` as they are: processes of their own, in its namespace.
+ */
+import type { ChildProcess } from 'node:child_process';
+import fs from 'node:fs';
+import { join } from 'node:path';
+import { createNetns, type Netns } from '#test/helpers/netns.ts';
+import { waitFor } from '#test/helpers/wait.ts';
+import { callPlugin, configuration, envOf, type PluginOutcome } from './node.ts';
+
+const MARGAY = join(import.meta.dirname, '../../cli/main.ts');
+
+/** A pod as kubelet knows it. */
+export interface PodCall {
+  readonly id: string;
+  readonly netns: Netns;
+  /** The name of the pod, in the namespace `shop`; the id when undefined. */
+  readonly name?: string;
+  readonly uid?: string;
+}
+
+export class Agent {
+  readonly netns = createNetns();
+  readonly name: string;
+  readonly folder: string;
+  /** Of the plugin. */
+  readonly socket: string;
+  readonly #cidrs: readonly string[];
+  readonly #objects: string;
+  readonly #settings: object;
+  #felix: ChildProcess | undefined;
+  #policy: ChildProcess | undefined;
+  log = '';
+
+  /**
+   * @param folder in which it makes one of its own
+   * @param objects folder of manifests
+   * @param settings further ones of the section `pods`
+   */
+  constructor(
+    name: string,
+    folder: string,
+    objects: string,
+    cidrs: readonly string[],
+    settings: object = {},
+  ) {
+    this.name = name;
+    this.folder = join(folder, name);
+    this.#objects = objects;
+    this.#cidrs = cidrs;
+    this.#settings = settings;
+    this.socket = join(this.folder, 'cni.sock');
+    fs.mkdirSync(this.folder, { recursive: true });
+  }
+
+  /** Starts both; resolves when policies are in force. */
+  async start(): Promise<void> {
+    if (this.#policy === undefined) this.startEngine();
+    await this.startFelix();
+    await this.inSync();
+  }
+
+  /** Until policies have been told and are in force. */
+  async inSync(): Promise<void> {
+    await waitFor(
+      async () => (await this.margay('felix', 'status', '-o', 'json')).includes('"inSync": true'),
+      { what: `felix on ${this.name}`, timeout: 60_000, details: () => this.log },
+    );
+  }
+
+  startEngine(): void {
+    this.#policy = this.#run(
+      'policy',
+      '--socket',
+      join(this.folder, 'policy.sock'),
+      '--datastore',
+      this.#objects,
+    );
+  }
+
+  /** Resolves when the plugin is answered. */
+  async startFelix(): Promise<void> {
+    const config = join(this.folder, 'felix.yaml');
+    const settings = {
+      node: this.name,
+      policy: { address: `unix:${join(this.folder, 'policy.sock')}` },
+      api: { socket: join(this.folder, 'felix.sock') },
+      dataplane: { pools: ['10.1.0.0/16', 'fd00:1::/32'].map((cidr) => ({ cidr, natOutgoing: true })) },
+      pods: {
+        cidrs: this.#cidrs,
+        stateFolder: join(this.folder, 'state'),
+        cniSocket: this.socket,
+        ...this.#settings,
+      },
+    };
+    fs.writeFileSync(config, JSON.stringify(settings));
+    this.#felix = this.#run('felix', '--config', config);
+    const answers = async (): Promise<boolean> => {
+      const { result } = await callPlugin(
+        envOf('STATUS', this.socket, { id: '' }),
+        configuration({ cniVersion: '1.1.0' }),
+      );
+      return result?.code !== 11;
+    };
+    await waitFor(answers, { what: `felix on ${this.name}`, timeout: 60_000, details: () => this.log });
+  }
+
+  /** Starts another agent with the same state; resolves to how it ended and what it said. */
+  async startSecond(): Promise<{ code: number | null; log: string }> {
+    const config = JSON.parse(fs.readFileSync(join(this.folder, 'felix.yaml'), 'utf8'));
+    config.api.socket = join(this.folder, 'second.sock');
+    config.pods.cniSocket = join(this.folder, 'second-cni.sock');
+    const path = join(this.folder, 'second.yaml');
+    fs.writeFileSync(path, JSON.stringify(config));
+    const before = this.log.length;
+    const second = this.#run('felix', '--config', path);
+    const code = await new Promise<number | null>((resolve) => second.once('close', resolve));
+    return { code, log: this.log.slice(before) };
+  }
+
+  /** A command of this node's agent. */
+  margay(...args: string[]): Promise<string> {
+    return this.netns.execAsync(process.execPath, [MARGAY, ...args], {
+      env: { MARGAY_FELIX_SOCKET: join(this.folder, 'felix.sock') },
+      timeout: 60_000,
+    });
+  }
+
+  /** Kills felix. */
+  kill(): Promise<void> {
+    return killed(this.#felix!);
+  }
+
+  async killEngine(): Promise<void> {
+    await killed(this.#policy!);
+    this.#policy = undefined;
+  }
+
+  /** Of felix. */
+  get pid(): number {
+    return this.#felix!.pid!;
+  }
+
+  /** Calls the plugin for a pod of the namespace `shop`. */
+  call(command: string, { id, netns, name = id, uid }: PodCall, extra: object = {}): Promise<PluginOutcome> {
+    const args = [
+      'IgnoreUnknown=1',
+      'K8S_POD_NAMESPACE=shop',
+      `K8S_POD_NAME=${name}`,
+      ...(uid === undefined ? [] : [`K8S_POD_UID=${uid}`]),
+    ];
+    return callPlugin(
+      envOf(command, this.socket, { id, netns: netns.path, args: args.join(';') }),
+      configuration(extra),
+    );
+  }
+
+  #run(...args: string[]): ChildProcess {
+    const child = this.netns.spawn(process.execPath, [MARGAY, ...args], {
+      stdio: ['ignore', 'ignore', 'pipe'],
+    });
+    child.stderr!.setEncoding('utf8').on('data', (text) => {
+      this.log += text;
+    });
+    return child;
+  }
+}
+
+async function killed(child: ChildProcess): Promise<void> {
+  const ended = new Promise((resolve) => child.once('exit', resolve));
+  child.kill('SIGKILL');
+  await ended;
+}
