@@ -4,7 +4,8 @@
 
 import { mkdirSync } from 'node:fs';
 import { dirname } from 'node:path';
-import type { KernelConfig } from '#bgp/config/model.ts';
+import { NodeFollower } from '#bgp/cluster/follower.ts';
+import type { ClusterConfig, KernelConfig, SpeakerConfig } from '#bgp/config/model.ts';
 import { type KernelEvent, KernelRoutes } from '#bgp/kernel/kernel-routes.ts';
 import { systemClock } from '#bgp/session/clock.ts';
 import { kernelSockets } from '#bgp/session/transport/sockets.ts';
@@ -12,6 +13,7 @@ import { IPV4_UNICAST } from '#bgp/wire/constants.ts';
 import { type DaemonLog, type Log, LogLimit, openLog } from '#daemon/log.ts';
 import { standardError } from '#daemon/log-output.ts';
 import { readVersion } from '#daemon/version.ts';
+import { openSource } from '#datastore/open.ts';
 import { Rtnetlink } from '#kernel/rtnetlink/rtnetlink.ts';
 import { pollWritable } from '#kernel/sys/libc.ts';
 import { bgpService } from '#proto/bgp.ts';
@@ -48,33 +50,40 @@ export function isOperatorFault(error: unknown): error is Error {
  * @throws ConfigError ConfigFileError for the configuration, StartError for what it needs of the system
  */
 export async function runSpeaker({ configFile, signal }: RunOptions): Promise<void> {
-  const config = readConfigFile(configFile);
+  const loaded = readConfigFile(configFile);
   const log = openLog(
     'bgp',
-    config.log.level,
+    loaded.speaker.log.level,
     standardError(() => pollWritable(2)),
   );
-  const netlink = Rtnetlink.open();
-  const speaker = new Speaker(config, {
-    clock: systemClock,
-    random: Math.random,
-    sockets: kernelSockets(),
+  const startedAt = systemClock.date();
+  const nodes = loaded.cluster && (await openNodes(loaded.cluster, log));
+  const file = new ConfigFile(loaded, {
+    file: configFile,
     log,
-    openKernel: (kernel) => openKernel(kernel, log),
-    addresses: () => usableAddresses(netlink.addresses.list()),
+    date: systemClock.date,
+    apply: (changed) => {
+      log.level = changed.log.level;
+    },
+    facts: nodes?.follower.facts,
   });
-  const file = new ConfigFile(configFile, speaker, log, systemClock.date, (changed) => {
-    log.level = changed.log.level;
-  });
-  const server = await openApi(speaker, file, log);
-  try {
-    speaker.start();
-  } catch (error) {
-    await Promise.all([server.stop(), speaker.stop('')]);
-    throw new StartError("the kernel's routes", error);
-  }
-  log.info({ routerId: config.routerId, as: config.as, socket: config.api.socket }, 'speaker started');
-
+  const netlink = Rtnetlink.open();
+  let speaker: Speaker | undefined;
+  const server = await openApi({ speaker: () => speaker, file, nodes, startedAt }, log);
+  const start = (): void => {
+    const config = file.current();
+    if (speaker !== undefined || config === undefined) return;
+    const made = newSpeaker(config, netlink, log);
+    try {
+      made.start();
+    } catch (error) {
+      void made.stop('');
+      throw new StartError("the kernel's routes", error);
+    }
+    speaker = made;
+    file.attach(made);
+    log.info({ routerId: config.routerId, as: config.as, socket: config.api.socket }, 'speaker started');
+  };
   const onHangup = (): void => {
     try {
       file.reload();
@@ -84,11 +93,51 @@ export async function runSpeaker({ configFile, signal }: RunOptions): Promise<vo
     }
   };
   process.on('SIGHUP', onHangup);
-  await aborted(signal);
-  process.off('SIGHUP', onHangup);
-  log.info('speaker stops');
-  await Promise.all([speaker.stop(''), server.stop()]);
-  netlink.close();
+  try {
+    start();
+    const followed = nodes?.follower.run(signal, (facts) => {
+      file.nodesChanged(facts);
+      start();
+    });
+    // A follower that ends before the signal has met a fault.
+    await Promise.race([aborted(signal), ...(followed === undefined ? [] : [followed])]);
+    log.info('speaker stops');
+    await followed;
+  } finally {
+    process.off('SIGHUP', onHangup);
+    await Promise.all([speaker?.stop(''), server.stop()]);
+    netlink.close();
+  }
+}
+
+/** Where the neighbours of a mesh come from, and what was last known of them. */
+type Nodes = {
+  readonly follower: NodeFollower;
+  readonly cluster: ClusterConfig;
+  readonly description: string;
+};
+
+async function openNodes(cluster: ClusterConfig, log: Log): Promise<Nodes> {
+  const { source, description } = await openSource(cluster.datastore, { kinds: ['Node'] });
+  const follower = new NodeFollower({ cluster, source, log, date: systemClock.date });
+  follower.load();
+  if (follower.facts === undefined)
+    log.info(
+      { node: cluster.node, datastore: description },
+      'the speaker waits for the Node object of this node',
+    );
+  return { follower, cluster, description };
+}
+
+function newSpeaker(config: SpeakerConfig, netlink: Rtnetlink, log: Log): Speaker {
+  return new Speaker(config, {
+    clock: systemClock,
+    random: Math.random,
+    sockets: kernelSockets(),
+    log,
+    openKernel: (kernel) => openKernel(kernel, log),
+    addresses: () => usableAddresses(netlink.addresses.list()),
+  });
 }
 
 function openKernel(config: KernelConfig, log: Log): KernelRoutes {
@@ -135,8 +184,15 @@ function logKernel(log: Log, event: KernelEvent, leftOutBefore: number): void {
   }
 }
 
-async function openApi(speaker: Speaker, configFile: ConfigFile, log: DaemonLog): Promise<RpcServer> {
-  const { socket } = speaker.config.api;
+type ApiParts = {
+  readonly speaker: () => Speaker | undefined;
+  readonly file: ConfigFile;
+  readonly nodes: Nodes | undefined;
+  readonly startedAt: number;
+};
+
+async function openApi({ speaker, file, nodes, startedAt }: ApiParts, log: DaemonLog): Promise<RpcServer> {
+  const { socket } = file.loaded.speaker.api;
   const server = new RpcServer({
     onFault: (method, error) => log.error({ method, error: describe(error) }, 'a request failed'),
   });
@@ -144,7 +200,9 @@ async function openApi(speaker: Speaker, configFile: ConfigFile, log: DaemonLog)
     bgpService,
     bgpHandlers({
       speaker,
-      configFile,
+      configFile: file,
+      nodes,
+      startedAt,
       version: readVersion(),
       date: systemClock.date,
       memory: () => process.memoryUsage.rss(),

@@ -28,6 +28,7 @@ export function statusFields(status: margay.bgp.v1.IStatus, now: number): [strin
   );
   return [
     ['router id', status.routerId ?? ''],
+    ['waiting', status.cluster?.waitsFor ?? ''],
     ['local AS', String(status.localAs ?? 0)],
     ['version', status.version ?? ''],
     ['up', ago(status.startedAt, now)],
@@ -43,7 +44,16 @@ export function statusFields(status: margay.bgp.v1.IStatus, now: number): [strin
     ['configuration', `read ${ago(status.configLoadedAt, now)} ago`],
     ['configuration error', status.configError ?? ''],
     ['memory', bytes(status.memoryBytes ?? 0)],
+    ['nodes', nodesText(status.cluster, now)],
+    ...(status.cluster?.problems ?? []).map((problem): [string, string] => ['problem', problem]),
   ];
+}
+
+function nodesText(cluster: margay.bgp.v1.IClusterStatus | null | undefined, now: number): string {
+  if (!cluster) return '';
+  const { node, nodes, datastore, inSyncSince } = cluster;
+  const state = inSyncSince ? `in sync for ${ago(inSyncSince, now)}` : 'as last known, not in sync';
+  return `${nodes ?? 0}, this one is ${node}; ${state} (${datastore})`;
 }
 
 export function neighborTable(now: number): Column<Neighbor>[] {

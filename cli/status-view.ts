@@ -37,7 +37,7 @@ const MOST_ERRORS = 10;
 /** @param now ms since 1970 */
 export function printStatus(out: Terminal, node: NodeStatus, now: number): void {
   const { bgp, policy, felix } = node;
-  const name = felix.answer?.status.node ?? '';
+  const name = felix.answer?.status.node || bgp.answer?.status.cluster?.node || '';
   const speaker = bgp.answer?.status;
   const ago = (at: number | null | undefined): string => duration(now / 1000 - (at ?? 0));
   printFields(out, [
@@ -158,6 +158,8 @@ function errorsOf({ bgp, policy, felix }: NodeStatus): string[] {
     ...(agent?.problems ?? []).map(({ object, text }) => `felix: ${object}: ${text}`),
     ...(agent?.policy?.connected ? [] : text('felix, policy engine', agent?.policy?.lastError)),
     ...(policy.answer?.problems ?? []).map((problem) => `policy: ${problem}`),
+    ...text('bgp', speaker?.cluster?.waitsFor),
+    ...(speaker?.cluster?.problems ?? []).map((problem) => `bgp: ${problem}`),
     ...text('bgp, configuration', speaker?.configError),
     ...text('bgp, kernel', speaker?.kernel?.lastError),
     ...(bgp.answer?.neighbors ?? [])

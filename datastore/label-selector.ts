@@ -37,3 +37,28 @@ export const labelSelector = exactly({
   matchLabels: labels,
   matchExpressions: listOf(requirement),
 }).transform((selector): LabelSelector => selector);
+
+/** Whether an object with these labels is selected. `NotIn` and `DoesNotExist` hold for a label that is not there. */
+export function isSelected({ matchLabels, matchExpressions }: LabelSelector, labels: Labels): boolean {
+  return (
+    Object.entries(matchLabels).every(([key, value]) => labelOf(labels, key) === value) &&
+    matchExpressions.every((requirement) => holds(requirement, labelOf(labels, requirement.key)))
+  );
+}
+
+function holds({ operator, values }: LabelRequirement, value: string | undefined): boolean {
+  switch (operator) {
+    case 'In':
+      return value !== undefined && values.includes(value);
+    case 'NotIn':
+      return value === undefined || !values.includes(value);
+    case 'Exists':
+      return value !== undefined;
+    case 'DoesNotExist':
+      return value === undefined;
+  }
+}
+
+function labelOf(labels: Labels, key: string): string | undefined {
+  return Object.hasOwn(labels, key) ? labels[key] : undefined;
+}

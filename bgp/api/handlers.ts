@@ -2,6 +2,7 @@
  * The methods of bgp.proto over a speaker.
  */
 
+import type { ClusterFacts } from '#bgp/cluster/facts.ts';
 import { type Address, parseAddress, parsePrefix } from '#bgp/config/address.ts';
 import { type ConfigFile, isFault } from '#bgp/daemon/config-file.ts';
 import { familyOfPrefix, type OwnRoute } from '#bgp/daemon/own-routes.ts';
@@ -24,8 +25,13 @@ import { familiesOf, toFamily } from './text.ts';
 const v1 = margay.bgp.v1;
 
 export type ApiOptions = {
-  readonly speaker: Speaker;
+  /** `undefined` as long as it waits for the nodes of the cluster. */
+  readonly speaker: () => Speaker | undefined;
   readonly configFile: ConfigFile;
+  /** Where neighbours come from the nodes of a cluster. */
+  readonly nodes: ApiNodes | undefined;
+  /** Of the daemon, ms since 1970. */
+  readonly startedAt: number;
   readonly version: string;
   /** ms since 1970. */
   readonly date: () => number;
@@ -33,18 +39,37 @@ export type ApiOptions = {
   readonly memory: () => number;
 };
 
+export type ApiNodes = {
+  readonly cluster: { readonly node: string };
+  readonly follower: {
+    readonly facts: ClusterFacts | undefined;
+    readonly inSyncSince: number;
+    readonly problems: readonly string[];
+  };
+  /** The datastore, in words. */
+  readonly description: string;
+};
+
 export function bgpHandlers(options: ApiOptions): Handlers<typeof bgpService> {
-  const { speaker, configFile } = options;
+  const { configFile } = options;
+  const running = (): Speaker => {
+    const speaker = options.speaker();
+    if (speaker !== undefined) return speaker;
+    throw new RpcError('FAILED_PRECONDITION', `there is no speaker yet: ${waitsFor(options)}`);
+  };
   const handlers = {
     getStatus: () => v1.Status.create(statusOf(options)),
 
-    listNeighbors: ({ address }) =>
-      v1.ListNeighborsResponse.create({
-        neighbors:
-          address === '' ? listNeighbors(speaker) : [toNeighbor(speaker, neighborOf(speaker, address))],
-      }),
+    listNeighbors: ({ address }) => {
+      if (address === '' && options.speaker() === undefined) return v1.ListNeighborsResponse.create({});
+      const speaker = running();
+      const neighbors =
+        address === '' ? listNeighbors(speaker) : [toNeighbor(speaker, neighborOf(speaker, address))];
+      return v1.ListNeighborsResponse.create({ neighbors });
+    },
 
     async *listRoutes(request, { signal }) {
+      const speaker = running();
       const listing = listingOf(speaker, request);
       const prefix = request.prefix === '' ? undefined : prefixOf(request.prefix);
       if (prefix !== undefined && !request.longer && listing.table === 'loc-rib') {
@@ -65,17 +90,19 @@ export function bgpHandlers(options: ApiOptions): Handlers<typeof bgpService> {
     },
 
     lookupRoute: ({ address }) => {
+      const speaker = running();
       const route = longestMatch(speaker, address);
       return v1.LookupRouteResponse.create(route === undefined ? {} : { route: toRoute(speaker, route) });
     },
 
     advertise: ({ routes }) => {
       const wanted = routes.map(ownRouteOf);
-      const outcome = speaker.own.advertise(wanted);
+      const outcome = running().own.advertise(wanted);
       return v1.AdvertiseResponse.create(outcome);
     },
 
     withdraw: ({ prefixes }) => {
+      const speaker = running();
       const wanted = prefixes.map(prefixOf);
       const missing = wanted.filter((prefix) => !speaker.own.isAdded(prefix)).map(formatPrefix);
       if (missing.length > 0) {
@@ -89,6 +116,7 @@ export function bgpHandlers(options: ApiOptions): Handlers<typeof bgpService> {
     },
 
     resetNeighbor: ({ address, kind, message, family }) => {
+      const speaker = running();
       const peers = address === '' ? [...speaker.sessions.peers] : [neighborOf(speaker, address)];
       const done = peers.filter((peer) => reset(speaker, peer, kind, messageOf(message), family));
       if (address !== '' && done.length === 0) {
@@ -98,7 +126,7 @@ export function bgpHandlers(options: ApiOptions): Handlers<typeof bgpService> {
     },
 
     setNeighborEnabled: ({ address, enabled, message }) => {
-      const peer = neighborOf(speaker, address);
+      const peer = neighborOf(running(), address);
       if (enabled) peer.start();
       else peer.stop(messageOf(message));
       return v1.SetNeighborEnabledResponse.create({});
@@ -116,7 +144,7 @@ export function bgpHandlers(options: ApiOptions): Handlers<typeof bgpService> {
 
     async *watchEvents({ routes, family }, { signal }) {
       const families = routes ? familiesOf(family) : [];
-      for await (const event of watchEvents(speaker, families, options.date, signal)) {
+      for await (const event of watchEvents(running(), families, options.date, signal)) {
         yield v1.Event.create(event);
       }
     },
@@ -124,14 +152,26 @@ export function bgpHandlers(options: ApiOptions): Handlers<typeof bgpService> {
   return handlers;
 }
 
-function statusOf({ speaker, configFile, version, memory }: ApiOptions): margay.bgp.v1.IStatus {
+function statusOf(options: ApiOptions): margay.bgp.v1.IStatus {
+  const { speaker, configFile, version, memory, startedAt } = options;
+  const running = speaker();
+  return {
+    version,
+    localAs: configFile.loaded.speaker.as,
+    startedAt: startedAt / 1000,
+    configLoadedAt: configFile.loadedAt / 1000,
+    configError: configFile.error,
+    memoryBytes: memory(),
+    cluster: clusterOf(options),
+    ...(running === undefined ? {} : speakerStatusOf(running)),
+  };
+}
+
+function speakerStatusOf(speaker: Speaker): margay.bgp.v1.IStatus {
   const { config, rib, kernel } = speaker;
   const peers = [...speaker.sessions.peers];
   return {
-    version,
     routerId: formatIpv4(config.routerId),
-    localAs: config.as,
-    startedAt: speaker.startedAt / 1000,
     neighbors: peers.length,
     neighborsEstablished: peers.filter(({ session }) => session !== undefined).length,
     families: [IPV4_UNICAST, IPV6_UNICAST].map((family) => {
@@ -152,10 +192,25 @@ function statusOf({ speaker, configFile, version, memory }: ApiOptions): margay.
       repaired: kernel?.counters.repaired ?? 0,
       lastError: kernel?.lastError ?? '',
     },
-    configLoadedAt: configFile.loadedAt / 1000,
-    configError: configFile.error,
-    memoryBytes: memory(),
   };
+}
+
+function clusterOf(options: ApiOptions): margay.bgp.v1.IClusterStatus | null {
+  const { nodes, configFile, speaker } = options;
+  if (nodes === undefined) return null;
+  const { follower, cluster, description } = nodes;
+  return {
+    node: cluster.node,
+    datastore: description,
+    inSyncSince: follower.inSyncSince / 1000,
+    nodes: follower.facts === undefined ? 0 : follower.facts.others.length + 1,
+    waitsFor: speaker() === undefined ? waitsFor(options) : '',
+    problems: [...follower.problems, ...configFile.problems],
+  };
+}
+
+function waitsFor({ nodes }: ApiOptions): string {
+  return `it waits for Node ${nodes?.cluster.node} (${nodes?.description})`;
 }
 
 function listingOf(speaker: Speaker, { table, neighbor }: margay.bgp.v1.ListRoutesRequest): Listing {

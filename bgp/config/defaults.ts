@@ -18,6 +18,7 @@ export const DEFAULTS = {
     metric: 32,
     families: ['ipv4-unicast', 'ipv6-unicast'],
   },
+  cluster: { mesh: true, stateFolder: '/var/lib/margay/bgp' },
   api: { socket: '/run/margay/bgp.sock' },
   log: { level: 'info' },
   originate: { blackhole: true },

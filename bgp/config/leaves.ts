@@ -9,6 +9,8 @@ import { getU32 } from '#bgp/wire/bytes.ts';
 import { parseCommunity } from '#bgp/wire/communities.ts';
 import { AS_TRANS, IPV4_UNICAST, IPV6_UNICAST } from '#bgp/wire/constants.ts';
 import { integer, leaf, oneOf } from '#daemon/leaves.ts';
+import { type LabelSelector, labelSelector } from '#datastore/label-selector.ts';
+import { read } from '#datastore/schema.ts';
 import { type Address, parseAddress, parsePrefix } from './address.ts';
 
 export const MAX_AS = 0xffffffff;
@@ -96,3 +98,16 @@ export const community = leaf(
   'a community such as 64512:100, or a well-known name such as no-export',
   (value): number | undefined => (typeof value === 'string' ? parseCommunity(value) : undefined),
 );
+
+/** A `LabelSelector` as in Kubernetes. */
+export const nodeSelector = z
+  .unknown()
+  .transform((value, context): LabelSelector => {
+    const result = read(labelSelector, value);
+    if (result.ok) return result.value;
+    for (const { parts, expected } of result.faults) {
+      context.issues.push({ code: 'custom', input: value, path: [...parts], params: { expected } });
+    }
+    return z.NEVER;
+  })
+  .meta({ expected: 'a label selector: matchLabels, matchExpressions' });

@@ -3,13 +3,24 @@
  */
 
 import type { z } from 'zod';
-import { ACCEPT_ALL, OWN_PREFIXES, REJECT_ALL } from '#bgp/filter/builtin.ts';
+import { ACCEPT_ALL, OWN_PREFIXES, POD_CIDRS, REJECT_ALL } from '#bgp/filter/builtin.ts';
 import { formatPrefix } from '#bgp/wire/address.ts';
+import { readDatastore } from '#daemon/datastore-section.ts';
 import { ConfigDocument } from '#daemon/document.ts';
 import { ConfigError, nearest, type PathPart } from '#daemon/problem.ts';
-import { formatAddress, isLinkLocal } from './address.ts';
+import type { LabelSelector } from '#datastore/label-selector.ts';
+import { formatAddress, isLinkLocal, parseAddress } from './address.ts';
+import { DEFAULTS } from './defaults.ts';
 import { resolveFilter } from './filter-schema.ts';
-import type { ListenConfig, OriginateConfig, PeerConfig, SpeakerConfig } from './model.ts';
+import { identifier } from './leaves.ts';
+import type {
+  ClusterConfig,
+  FileConfig,
+  ListenConfig,
+  MeshConfig,
+  OriginateConfig,
+  PeerConfig,
+} from './model.ts';
 import type { PeerEntry, PeerFields } from './peer-schema.ts';
 import { resolveGeneral, resolveListen, resolveOriginate, resolvePeer } from './resolve.ts';
 import * as schema from './schema.ts';
@@ -19,6 +30,8 @@ export type LoadOptions = {
   readonly file: string;
   /** Contents of a password file; throws what `fs.readFileSync` throws. */
   readonly readSecret: (path: string) => string;
+  /** Name of the node where the file does not say it: `NODE_NAME`, for a file that is the same on all nodes. */
+  readonly node?: string | undefined;
 };
 
 /** Filters that exist without being written down. */
@@ -27,7 +40,7 @@ export const BUILT_IN_FILTERS: readonly string[] = [ACCEPT_ALL, REJECT_ALL, OWN_
 );
 
 /** @throws ConfigError with all problems of the document. */
-export function loadConfig(source: string, options: LoadOptions): SpeakerConfig {
+export function loadConfig(source: string, options: LoadOptions): FileConfig {
   const loader = new Loader(new ConfigDocument(source), options);
   return loader.load();
 }
@@ -37,13 +50,14 @@ const KNOWN = [...Object.keys(schema.general), ...Object.keys(schema.lists), ...
 class Loader {
   readonly #document: ConfigDocument;
   readonly #options: LoadOptions;
+  readonly #selectors = new Map<string, LabelSelector>();
 
   constructor(document: ConfigDocument, options: LoadOptions) {
     this.#document = document;
     this.#options = options;
   }
 
-  load(): SpeakerConfig {
+  load(): FileConfig {
     const document = this.#document;
     if (document.problems.length > 0) throw this.#error();
     const keys = document.keys([]);
@@ -64,11 +78,15 @@ class Loader {
     const filters = this.#named('filters', schema.named.filters);
     const groups = this.#named('peerGroups', schema.named.peerGroups);
     for (const name of filters.keys()) {
-      if (BUILT_IN_FILTERS.includes(name)) {
+      if ([...BUILT_IN_FILTERS, POD_CIDRS].includes(name) || name.startsWith(`${POD_CIDRS}/`)) {
         document.add(['filters', name], `another name, ${name} is built in`, 'a filter');
       }
     }
+    if (document.valueAt(['cluster']) === undefined && document.valueAt(['routerId']) === undefined) {
+      document.read(['routerId'], identifier);
+    }
     const peers = this.#peers(groups, general.as);
+    const cluster = this.#cluster(general, groups);
     const listening = resolveListen(hasListen ? listen.map(({ value }) => value) : undefined);
     this.#noneTwice('listen', listen, hasListen ? listening : [], (at: ListenConfig) => {
       return `${formatAddress(at.address)} port ${at.port}`;
@@ -79,13 +97,78 @@ class Loader {
     );
 
     if (document.problems.length > 0) throw this.#error();
-    return {
+    const speaker = {
       ...resolveGeneral(general as schema.GeneralFields),
       listen: listening,
       originate: origins,
       peers,
       filters: new Map([...filters].map(([name, fields]) => [name, resolveFilter(name, fields)])),
     };
+    return { speaker, cluster };
+  }
+
+  #cluster(
+    general: Partial<schema.GeneralFields>,
+    groups: ReadonlyMap<string, PeerFields>,
+  ): ClusterConfig | undefined {
+    const document = this.#document;
+    const { cluster, datastore: section, as } = general;
+    if (document.valueAt(['cluster']) === undefined) {
+      if (section !== undefined)
+        document.add(['datastore'], 'nothing without cluster: the rest of the file needs no objects');
+      for (const i of document.indexes(['peers'])) {
+        const path = ['peers', i, 'nodeSelector'];
+        if (document.valueAt(path) !== undefined) document.add(path, 'nothing without cluster');
+      }
+      return undefined;
+    }
+    const node = cluster?.node ?? this.#options.node;
+    if (cluster !== undefined && node === undefined)
+      document.add(['cluster', 'node'], 'the name of the Node object, here or in NODE_NAME', 'nothing');
+    if (document.valueAt(['datastore']) === undefined)
+      document.add(['datastore'], 'directory: DIR, or kubernetes: {}, to read Node objects from', 'nothing');
+    const datastore = section && readDatastore(document, section);
+    if (cluster === undefined || node === undefined || datastore === undefined || as === undefined)
+      return undefined;
+    const isMesh = cluster.mesh ?? DEFAULTS.cluster.mesh;
+    if (!isMesh && cluster.group !== undefined)
+      document.add(['cluster', 'group'], 'nothing without mesh: it is for the neighbours of the mesh');
+    return {
+      node,
+      datastore,
+      fixedRouterId: general.routerId !== undefined,
+      fixedClusterId: general.clusterId !== undefined,
+      mesh: isMesh ? this.#mesh(cluster.group, groups, as) : undefined,
+      selectors: this.#selectors,
+      stateFolder: cluster.stateFolder ?? DEFAULTS.cluster.stateFolder,
+    };
+  }
+
+  /** What the peer group of the mesh says has to be right for neighbours of either family. */
+  #mesh(
+    name: string | undefined,
+    groups: ReadonlyMap<string, PeerFields>,
+    as: number,
+  ): MeshConfig | undefined {
+    const document = this.#document;
+    if (name === undefined) return { fields: { remoteAs: 'internal' }, password: undefined };
+    const names = document.keys(['peerGroups']);
+    if (!names.includes(name)) {
+      document.add(['cluster', 'group'], 'the name of a peer group', undefined, nearest(name, names));
+    }
+    const group = groups.get(name);
+    if (group === undefined) return undefined;
+    const path = ['peerGroups', name];
+    const fields: PeerEntry = { remoteAs: 'internal', ...group, group: name };
+    const password = this.#password(path, group);
+    for (const address of ['192.0.2.1', '2001:db8::1']) {
+      const sample = { ...fields, address: parseAddress(address)! };
+      const peer = resolvePeer(sample, as, password);
+      this.#checkResolved(path, sample, peer);
+      if (peer.remoteAs.some(({ first, last }) => first !== peer.localAs || last !== peer.localAs))
+        document.add([...path, 'remoteAs'], 'internal: it is the group of the mesh');
+    }
+    return { fields, password };
   }
 
   #error(): ConfigError {
@@ -122,7 +205,12 @@ class Loader {
 
   #peers(groups: ReadonlyMap<string, PeerFields>, as: number | undefined): PeerConfig[] {
     const groupNames = this.#document.keys(['peerGroups']);
-    const filterNames = [...BUILT_IN_FILTERS, ...this.#document.keys(['filters'])];
+    const isCluster = this.#document.valueAt(['cluster']) !== undefined;
+    const filterNames = [
+      ...BUILT_IN_FILTERS,
+      ...(isCluster ? [POD_CIDRS] : []),
+      ...this.#document.keys(['filters']),
+    ];
     for (const [name, group] of groups) this.#checkFilters(['peerGroups', name], group, filterNames);
 
     const peers: PeerConfig[] = [];
@@ -148,6 +236,7 @@ class Loader {
       const password = this.#password(path, merged);
       const peer = resolvePeer(merged, as, password);
       this.#checkResolved(path, merged, peer);
+      if (value.nodeSelector !== undefined) this.#selectors.set(peer.key, value.nodeSelector);
       peers.push(peer);
       kept.push(entry);
     }

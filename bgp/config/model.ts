@@ -7,11 +7,43 @@ import type { Filter } from '#bgp/filter/types.ts';
 import type { AsRange } from '#bgp/session/settings.ts';
 import type { Prefix } from '#bgp/wire/address.ts';
 import type { Family } from '#bgp/wire/constants.ts';
+import type { DatastoreSettings } from '#daemon/datastore-section.ts';
 import type { LogLevel } from '#daemon/log.ts';
+import type { LabelSelector } from '#datastore/label-selector.ts';
 import type { Address } from './address.ts';
+import type { PeerEntry } from './peer-schema.ts';
+
+/** What a configuration file says. */
+export type FileConfig = {
+  /** All of it without `cluster`. With it, what is missing comes from the Node objects: see `bgp/cluster/`. */
+  readonly speaker: SpeakerConfig;
+  readonly cluster: ClusterConfig | undefined;
+};
+
+/** How the speaker follows the nodes of a cluster. */
+export type ClusterConfig = {
+  /** Name of this node's own Node object. */
+  readonly node: string;
+  readonly datastore: DatastoreSettings;
+  /** The router id is said by the file, so that it is not the node's. */
+  readonly fixedRouterId: boolean;
+  readonly fixedClusterId: boolean;
+  /** Sessions with all other nodes, or none of those. */
+  readonly mesh: MeshConfig | undefined;
+  /** Of neighbours of the file, by their key: on which nodes they are neighbours. */
+  readonly selectors: ReadonlyMap<string, LabelSelector>;
+  /** Folder in which the last known state is kept. */
+  readonly stateFolder: string;
+};
+
+export type MeshConfig = {
+  /** What all neighbours of the mesh have; the address is another for each. */
+  readonly fields: PeerEntry;
+  readonly password: string | undefined;
+};
 
 export type SpeakerConfig = {
-  /** BGP Identifier, as a number in host order. */
+  /** BGP Identifier, as a number in host order; 0 as long as it is not known. */
   readonly routerId: number;
   readonly as: number;
   /** Route reflection cluster (RFC 4456); the router id unless given. */

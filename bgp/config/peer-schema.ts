@@ -5,7 +5,7 @@
 import { z } from 'zod';
 import { boolean, integer, leaf, mapping, name, oneOf, seconds, text } from '#daemon/leaves.ts';
 import { FAMILY_DEFAULTS, PEER_DEFAULTS } from './defaults.ts';
-import { address, asNumber, port, prefix, remoteAs } from './leaves.ts';
+import { address, asNumber, nodeSelector, port, prefix, remoteAs } from './leaves.ts';
 
 const DAY = 86_400;
 
@@ -288,6 +288,12 @@ export const whoFields = {
   group: name.optional().meta({
     description: 'entry of `peerGroups` that says what is not said here',
     example: 'tors',
+  }),
+  nodeSelector: nodeSelector.optional().meta({
+    description: 'with `cluster`: a neighbour only on nodes with such labels',
+    otherwise: 'on all nodes',
+    example: { matchLabels: { rack: 'a' } },
+    change: 'adds, removes the neighbour',
   }),
 };
 

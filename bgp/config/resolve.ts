@@ -24,7 +24,7 @@ import type { GeneralFields, ListenEntry, OriginateEntry } from './schema.ts';
 export function resolveGeneral(
   fields: GeneralFields,
 ): Omit<SpeakerConfig, 'listen' | 'originate' | 'peers' | 'filters'> {
-  const { routerId, decision, ecmp, kernel } = fields;
+  const { routerId = 0, decision, ecmp, kernel } = fields;
   return {
     routerId,
     as: fields.as,

@@ -3,7 +3,8 @@
  */
 
 import { z } from 'zod';
-import { boolean, integer, mapping, oneOf, text } from '#daemon/leaves.ts';
+import { datastoreSection } from '#daemon/datastore-section.ts';
+import { boolean, integer, mapping, name, oneOf, text } from '#daemon/leaves.ts';
 import { DEFAULTS } from './defaults.ts';
 import { filter } from './filter-schema.ts';
 import { address, asNumber, community, familyName, identifier, port, prefix } from './leaves.ts';
@@ -51,8 +52,9 @@ const originate = mapping({
 
 /** The fields of the document that are neither lists nor named things. */
 export const general = {
-  routerId: identifier.meta({
+  routerId: identifier.optional().meta({
     description: 'BGP identifier of the speaker (RFC 6286)',
+    otherwise: 'required; with `cluster`, the IPv4 address of the node',
     example: '10.0.0.11',
     change: 'resets all sessions',
   }),
@@ -150,6 +152,32 @@ export const general = {
         example: ['ipv4-unicast'],
         change: 'puts them in, takes them out',
       }),
+  }).optional(),
+  datastore: datastoreSection('refused (1)').optional(),
+  cluster: mapping({
+    node: text('the name of a Node object', 253).optional().meta({
+      description: "name of this node's Node object",
+      otherwise: '`NODE_NAME` of the environment',
+      example: 'n1',
+      change: 'refused (1)',
+    }),
+    mesh: boolean.optional().meta({
+      description: 'sessions with all other nodes',
+      default: DEFAULTS.cluster.mesh,
+      example: false,
+      change: 'adds, removes neighbours',
+    }),
+    group: name.optional().meta({
+      description: 'entry of `peerGroups` that the neighbours of the mesh take settings from, such as timers',
+      example: 'nodes',
+      change: 'as for `peers`',
+    }),
+    stateFolder: text('the path of a folder', 4_095).optional().meta({
+      description: 'where what was last known of the nodes is kept',
+      default: DEFAULTS.cluster.stateFolder,
+      example: '/var/lib/margay/speaker',
+      change: 'refused (1)',
+    }),
   }).optional(),
   api: mapping({
     socket: text('the path of a socket, of up to 107 bytes', 107).optional().meta({

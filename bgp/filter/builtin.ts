@@ -15,3 +15,6 @@ export const OWN_PREFIXES: Filter = {
   statements: [{ match: { sources: ['local'] }, action: 'accept' }],
   otherwise: 'reject',
 };
+
+/** Name of the filter that accepts the pod CIDRs of the cluster's nodes and nothing else; it is there where there is a cluster. */
+export const POD_CIDRS = 'pod-cidrs';

@@ -3,14 +3,23 @@
  */
 
 import { loadConfig } from '#bgp/config/load.ts';
-import type { PeerConfig, SpeakerConfig } from '#bgp/config/model.ts';
+import type { FileConfig, PeerConfig, SpeakerConfig } from '#bgp/config/model.ts';
 import { ConfigError } from '#daemon/problem.ts';
 
 export const HEAD = 'routerId: 10.0.0.1\nas: 64512\n';
 
 export function load(source: string, secrets: Readonly<Record<string, string>> = {}): SpeakerConfig {
+  return loadFile(source, secrets).speaker;
+}
+
+export function loadFile(
+  source: string,
+  secrets: Readonly<Record<string, string>> = {},
+  node?: string,
+): FileConfig {
   return loadConfig(source, {
     file: 'test.yaml',
+    node,
     readSecret: (path) => {
       if (path in secrets) return secrets[path]!;
       throw new Error(`ENOENT: no such file or directory, open '${path}'`);
