@@ -1,12 +1,12 @@
 import type { AddressKey } from '#datastore/address.ts';
 import type { Conntrack } from '#kernel/conntrack/conntrack.ts';
 import { type Flow, FlowStatus } from '#kernel/conntrack/flow.ts';
-import { labelChange } from '#kernel/conntrack/flow-message.ts';
+import { type FlowChange, labelChange } from '#kernel/conntrack/flow-message.ts';
 import type { FlowView } from '#kernel/conntrack/flow-view.ts';
 import { PROTOCOL_NUMBERS, PROTOCOLS, type Protocol } from '#proto/ports.ts';
 import type { Programs } from '../policy/programs.ts';
 import type { ChangeScope } from '../policy/scope.ts';
-import { DENIED_LABEL } from './chains.ts';
+import { DENIED_LABEL, MARKED_STATUS } from './chains.ts';
 
 export interface FlowCounters {
   /** Connections that were ended because policy forbids them now. */
@@ -30,7 +30,7 @@ const STEP_MS = 1;
 /** How long an entry without packets stays where the kernel does not tell. */
 const DENIED_SECONDS = 600;
 
-const DENY = { labels: labelChange([DENIED_LABEL]) };
+const DENIED_LABELS = labelChange([DENIED_LABEL]);
 const ALLOW = { labels: labelChange([], [DENIED_LABEL]) };
 
 /** Flows of pods, which have begun: ends those that the programs forbid, and lets those go on that they allow again. */
@@ -78,14 +78,14 @@ export class FlowJudge {
       // What is between the node and its own pods is never forwarded, and policies are not about it.
       allowed ||= isOwn(source) || isOwn(destination);
       if (!allowed) someDenied = true;
-      if (allowed === !isDenied) return;
+      if (allowed ? !isDenied : isDenied && (view.status & MARKED_STATUS) !== 0) return;
       if (allowed) {
         this.counters.revived++;
       } else {
         this.counters.ended++;
         denied.set(changes.count, view.toFlow());
       }
-      changes.update(view, allowed ? ALLOW : DENY);
+      changes.update(view, allowed ? ALLOW : deny(view.status));
     };
     let work = 0;
     let start = performance.now();
@@ -100,10 +100,22 @@ export class FlowJudge {
       // It has just ended by itself.
       if (failure.error.code === 'ENOENT') continue;
       const flow = denied.get(failure.index);
-      if (failure.error.code !== 'ENOSPC' || !flow) throw failure.error;
-      this.#replace(flow);
+      if (flow && failure.error.code === 'EBUSY') this.#denyAgain(flow);
+      else if (flow && failure.error.code === 'ENOSPC') this.#replace(flow);
+      else throw failure.error;
     }
     return work + performance.now() - start;
+  }
+
+  /** Packets have made more of its status since it was read. */
+  #denyAgain(flow: Flow): void {
+    const changes = this.#options.conntrack.changes();
+    changes.update(flow, deny(flow.status | WHAT_PACKETS_ADD));
+    for (const failure of changes.finish()) {
+      if (failure.error.code === 'ENOSPC') this.#replace(flow);
+      // Busy still: it is about to go.
+      else if (failure.error.code !== 'ENOENT' && failure.error.code !== 'EBUSY') throw failure.error;
+    }
   }
 
   /**
@@ -112,7 +124,6 @@ export class FlowJudge {
    */
   #replace({ family, original, reply, zone, timeout = DENIED_SECONDS, state, status }: Flow): void {
     const { conntrack } = this.#options;
-    const both = FlowStatus.seenReply | FlowStatus.assured;
     const changes = conntrack.changes();
     changes.delete({ family, original, zone });
     changes.create({
@@ -121,12 +132,12 @@ export class FlowJudge {
       reply,
       zone,
       timeout,
-      status: status & both,
+      status: (status & WHAT_PACKETS_ADD) | MARKED_STATUS,
       ...(state !== undefined && { state }),
       labels: [DENIED_LABEL],
     });
     // Where a packet came between the two, its entry has room.
-    changes.update({ family, original, zone }, DENY);
+    changes.update({ family, original, zone }, deny(WHAT_PACKETS_ADD));
     const failure = changes.finish().find(({ index, error }) => index === 2 && error.code !== 'ENOENT');
     if (failure) throw failure.error;
   }
@@ -143,6 +154,14 @@ export class FlowJudge {
     if (from !== undefined && lookUp('egress', from, destination, protocol, port) === 'drop') return false;
     return to === undefined || lookUp('ingress', to, source, protocol, port) === 'accept';
   }
+}
+
+const WHAT_PACKETS_ADD = FlowStatus.seenReply | FlowStatus.assured;
+
+/** @param status what it is now */
+function deny(status: number): FlowChange {
+  const kept = status & (WHAT_PACKETS_ADD | FlowStatus.expected);
+  return { labels: DENIED_LABELS, status: kept | FlowStatus.confirmed | MARKED_STATUS };
 }
 
 const PROTOCOL_NAMES = new Map<number, Protocol>(PROTOCOLS.map((name) => [PROTOCOL_NUMBERS[name], name]));

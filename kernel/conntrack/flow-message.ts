@@ -13,6 +13,11 @@ export interface FlowChange {
   readonly labels?: LabelChange;
   /** Seconds. */
   readonly timeout?: number;
+  /**
+   * Bits of {@link FlowStatus}: those that it has not yet are added, and none can be taken away. It must bear `confirmed`, `expected`,
+   * `seenReply` and `assured` where the flow does, else the kernel refuses it (EBUSY; nf_ct_change_status_common).
+   */
+  readonly status?: number;
 }
 
 /** Labels to set and to clear, as the kernel wants them: 16 bytes each. */
@@ -64,6 +69,7 @@ export function writeChange(writer: MessageWriter, change: FlowChange): void {
     writer.raw(c.CTA_LABELS_MASK, change.labels.mask);
   }
   if (change.timeout !== undefined) writer.be32(c.CTA_TIMEOUT, change.timeout);
+  if (change.status !== undefined) writer.be32(c.CTA_STATUS, change.status);
 }
 
 /** Writes a flow that is to be made. @throws AddressError, RangeError */

@@ -2,6 +2,11 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from 'vit
 import { parseAddress } from '#datastore/address.ts';
 import type { NetworkPolicy } from '#datastore/kinds/network-policy.ts';
 import type { Resource } from '#datastore/resource.ts';
+import { DENIED_LABEL, MARKED_STATUS } from '#felix/dataplane/chains.ts';
+import { FlowJudge } from '#felix/dataplane/flows.ts';
+import { ChangeScope } from '#felix/policy/scope.ts';
+import type { Conntrack } from '#kernel/conntrack/conntrack.ts';
+import { FlowStatus } from '#kernel/conntrack/flow.ts';
 import { waitFor } from '#test/helpers/wait.ts';
 import { endpointOf, type Slot } from './fabric.ts';
 import { allow, isolate, pod } from './objects.ts';
@@ -175,6 +180,66 @@ describe.each([
     await pair.expectSilence('server');
     netns.exec('nft', ['delete', 'table', 'inet', 'tracking']);
   });
+});
+
+describe('the mark of a connection that ends', () => {
+  const flow = (sourcePort: number) => ({
+    family: 4 as const,
+    original: { source: '10.9.0.1', destination: '10.9.0.2', protocol: 6, sourcePort, destinationPort: 80 },
+    timeout: 100,
+    state: 'ESTABLISHED',
+  });
+  const everything = Object.assign(new ChangeScope(), { all: true });
+  /** A judge that forbids all, and what happens while it looks at a connection. */
+  const judge = (conntrack: Conntrack, meanwhile: () => void = () => {}): FlowJudge =>
+    new FlowJudge({
+      conntrack,
+      lookUp: () => 'drop',
+      podAt: (address) => {
+        meanwhile();
+        return address === parseAddress('10.9.0.1') ? 'shop/a' : undefined;
+      },
+      nodeAddresses: () => new Set(),
+    });
+  const ended = { labels: [DENIED_LABEL], marked: true };
+  const seen = (conntrack: Conntrack, port: number) => {
+    const { labels, status } = conntrack.get(flow(port))!;
+    return { labels, marked: (status & MARKED_STATUS) !== 0 };
+  };
+
+  test('is there whatever packets make of its status while it is judged', async () => {
+    const conntrack = world.conntracks[1]!;
+    conntrack.create(flow(1));
+    const { confirmed, seenReply, assured } = FlowStatus;
+    await judge(conntrack, () =>
+      conntrack.update(flow(1), { status: confirmed | seenReply | assured }),
+    ).judge(everything);
+    expect(seen(conntrack, 1)).toEqual(ended);
+  });
+
+  test('is there where one has the label alone, and is not set a second time', async () => {
+    const conntrack = world.conntracks[1]!;
+    conntrack.create({ ...flow(2), labels: [DENIED_LABEL] });
+    const all = judge(conntrack);
+    await all.judge(everything);
+    expect(seen(conntrack, 2)).toEqual(ended);
+    expect(all.counters.ended).toBe(1);
+    await all.judge(everything);
+    expect(all.counters.ended).toBe(1);
+  });
+});
+
+test('a connection with a helper of its own is let through', async () => {
+  await world.become([...pods(), allow('server', 'client', 5000)], placed());
+  using pair = await tcpPair(slots[0]!, slots[3]!, 0, 5000);
+  await pair.exchange('before');
+  const conntrack = world.conntracks[1]!;
+  const [flow] = conntrack.list().filter(({ original }) => original.destinationPort === 5000);
+  conntrack.update(flow!, { status: flow!.status | FlowStatus.helper });
+  await pair.exchange('after');
+  await world.become([...pods(), isolate('server')], placed());
+  await pair.expectSilence('client');
+  await pair.expectSilence('server');
 });
 
 /** Counts what of a connection comes to our hooks, and what leaves them. */

@@ -180,6 +180,17 @@ describe('the connection tracking table', () => {
     expect(conntrack.get(tcp(1))!.mark).toBe(5);
   });
 
+  test('bits of the status are added, none is taken away, and what it has must be named', () => {
+    const { confirmed, seenReply, assured, helper } = FlowStatus;
+    conntrack.create(tcp(1, { status: seenReply }));
+    expect(conntrack.update(tcp(1), { status: confirmed | seenReply | helper })).toBe(true);
+    expect(conntrack.get(tcp(1))!.status & (seenReply | assured | helper)).toBe(seenReply | helper);
+    conntrack.update(tcp(1), { status: confirmed | seenReply | assured });
+    expect(conntrack.get(tcp(1))!.status & (seenReply | assured | helper)).toBe(seenReply | assured | helper);
+    for (const status of [confirmed | seenReply, seenReply | assured])
+      expect(() => conntrack.update(tcp(1), { status })).toThrow('EBUSY');
+  });
+
   test('labels are set and cleared, and the others stay', () => {
     conntrack.create(tcp(1, { labels: [1, 64] }));
     conntrack.update(tcp(1), { labels: labelChange([127, 0]) });
