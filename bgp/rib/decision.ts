@@ -81,6 +81,9 @@ export class DecisionProcess {
   #meds = new Uint32Array(16);
   #neighbours = new Int32Array(16);
   #count = 0;
+  /** For MED: those of them that are kept, and a hash table of at least twice as many slots. */
+  #kept = new Int32Array(16);
+  #lowest = new Int32Array(32);
 
   constructor(
     paths: PathStore,
@@ -129,9 +132,61 @@ export class DecisionProcess {
     return before !== 0 ? before : this.#compareTies(a, b);
   }
 
-  /** What the decision says of a path, given the paths that `select` chose among the same ones. */
-  verdict(row: number, first: number): Verdict {
-    const best = this.select(first);
+  /**
+   * Whether a path, compared with the best of the others alone, changes nothing about what `select` found: true if it is certain.
+   *
+   * @param alone no other path was chosen beside the best one
+   */
+  isBehind(row: number, best: number, alone: boolean): boolean {
+    if (!this.eligible(row)) return true;
+    const result = this.#compareToMetric(best, row);
+    if (result < 0) return false;
+    // Not among those of which MED takes some out.
+    if (result !== 0 && result < STEP_MED) return true;
+    if (!alone && !this.#sharesMed(row, best)) return false;
+    if (result !== 0) return true;
+    return !this.#mayJoin(row, best) && this.#compareTies(best, row) > 0;
+  }
+
+  /**
+   * Whether no path of a chain is out of the decision because of this one, which was not chosen: true if it is certain. The
+   * best path may have become what it is before next hops were what they are now.
+   */
+  holdsBackNone(row: number, best: number, first: number): boolean {
+    const post = this.#paths.get(row, PATH_POST);
+    if (post === 0 || this.#decision.alwaysCompareMed) return true;
+    const result = this.#compareToMetric(best, row);
+    const before = Math.abs(result);
+    if (before !== 0 && before < STEP_MED) return result > 0;
+    // Whom it holds back the best one holds back as well.
+    if (this.#sharesMed(row, best)) return result >= 0;
+    const neighbour = this.#key(post, KEY_NEIGHBOUR_AS);
+    const med = this.#key(post, KEY_MED) >>> 0;
+    for (let other = first; other !== 0; other = this.#paths.get(other, PATH_NEXT)) {
+      const its = this.#paths.get(other, PATH_POST);
+      if (its === 0 || this.#key(its, KEY_NEIGHBOUR_AS) !== neighbour) continue;
+      if (this.#key(its, KEY_MED) >>> 0 > med) return false;
+    }
+    return true;
+  }
+
+  /** Whether the MEDs of two paths are compared. */
+  #sharesMed(a: number, b: number): boolean {
+    if (this.#decision.alwaysCompareMed) return true;
+    const [postA, postB] = [this.#paths.get(a, PATH_POST), this.#paths.get(b, PATH_POST)];
+    return this.#key(postA, KEY_NEIGHBOUR_AS) === this.#key(postB, KEY_NEIGHBOUR_AS);
+  }
+
+  /** Whether a path that is equal up to the metric may be used beside the best one. */
+  #mayJoin(row: number, best: number): boolean {
+    const { maxPaths, asPathRelax } = this.#multipath;
+    if (maxPaths <= 1) return false;
+    const [post, other] = [this.#paths.get(row, PATH_POST), this.#paths.get(best, PATH_POST)];
+    return asPathRelax || this.#key(post, KEY_PATH_HASH) === this.#key(other, KEY_PATH_HASH);
+  }
+
+  /** What the decision says of a path of the net that `select` was asked of last, with that answer. */
+  verdict(row: number, best: number): Verdict {
     if (row === best) return { kind: 'best' };
     if (this.chosen.includes(row)) return { kind: 'multipath' };
     if (this.#paths.get(row, PATH_POST) === 0) return { kind: 'rejected' };
@@ -285,15 +340,25 @@ export class DecisionProcess {
     for (let i = 1; i < count; i++) if (meds[i] !== meds[0]) same = false;
     if (same) return;
 
-    const lowest = new Map<number, number>();
+    // By neighbouring AS the place of the candidate with the lowest MED, plus one.
+    const mask = this.#lowest.length - 1;
+    const lowest = this.#lowest.fill(0);
+    const slotOf = (neighbour: number): number => {
+      let slot = Math.imul(neighbour, 0x9e3779b1) >>> 16;
+      while (lowest[slot & mask] !== 0 && neighbours[lowest[slot & mask]! - 1] !== neighbour) slot++;
+      return slot & mask;
+    };
     for (let i = 0; i < count; i++) {
-      const known = lowest.get(neighbours[i]!);
-      if (known === undefined || meds[i]! < known) lowest.set(neighbours[i]!, meds[i]!);
+      const slot = slotOf(neighbours[i]!);
+      const known = lowest[slot]!;
+      if (known === 0 || meds[i]! < meds[known - 1]!) lowest[slot] = i + 1;
     }
     let kept = 0;
     for (let i = 0; i < count; i++) {
-      if (meds[i] === lowest.get(neighbours[i]!)) this.#candidates[kept++] = this.#candidates[i]!;
+      const least = meds[lowest[slotOf(neighbours[i]!)]! - 1];
+      if (meds[i] === least) this.#kept[kept++] = this.#candidates[i]!;
     }
+    this.#candidates.set(this.#kept.subarray(0, kept));
     this.#count = kept;
   }
 
@@ -307,6 +372,8 @@ export class DecisionProcess {
     const neighbours = new Int32Array(candidates.length);
     neighbours.set(this.#neighbours);
     this.#neighbours = neighbours;
+    this.#kept = new Int32Array(candidates.length);
+    this.#lowest = new Int32Array(candidates.length * 2);
   }
 
   /** Adds to the best path those that may be used with it, in the order in which they would be best. */

@@ -144,7 +144,7 @@ export class FamilyRib {
       const netAt = table.nets.at(net);
       const first = netRow[netAt + NET_FIRST]!;
       const pathId = list.pathId(i);
-      let row = first;
+      let row = from.nets.has(net) ? first : 0;
       while (row !== 0) {
         const chunk = rows.chunk(row);
         const at = rows.at(row);
@@ -167,9 +167,11 @@ export class FamilyRib {
         chunk[at + PATH_ID] = pathId;
         chunk[at + PATH_TIME] = time;
         netRow[netAt + NET_FIRST] = row;
+        from.nets.add(net);
+        if (pathId !== 0) from.several = true;
         from.received++;
         if (post !== 0) from.accepted++;
-        this.undecided.add(net);
+        if (first === 0 || !this.#changesNothing(net, row)) this.undecided.add(net);
         continue;
       }
       const chunk = rows.chunk(row);
@@ -187,12 +189,13 @@ export class FamilyRib {
         if (each && post !== 0) attributes.dropReferences(post, 1);
         continue;
       }
+      const missed = !this.#mayLeave(net, row, first);
       chunk[at + PATH_RAW] = raw;
       chunk[at + PATH_POST] = post;
       chunk[at + PATH_TIME] = time;
       attributes.dropReferences(rawBefore, 1);
       if (postBefore !== 0) attributes.dropReferences(postBefore, 1);
-      this.undecided.add(net);
+      if (missed || !this.#changesNothing(net, row)) this.undecided.add(net);
     }
     if (spare > 0) {
       if (!each && post !== 0) attributes.dropReferences(post, spare);
@@ -381,6 +384,27 @@ export class FamilyRib {
     return different;
   }
 
+  /**
+   * Whether a path that is new or has changed leaves the decision on its net as it is: it is not marked as changed then. So a net
+   * with many paths is not decided anew for each that comes.
+   */
+  #changesNothing(net: number, row: number): boolean {
+    const best = this.best(net);
+    if (best === 0 || best === row || this.undecided.has(net)) return false;
+    const alone = (this.paths.get(best, PATH_PEER) & PATH_MULTI) === 0;
+    if (!this.decision.isBehind(row, best, alone)) return false;
+    this.paths.rows.chunk(row)[this.paths.rows.at(row) + PATH_PEER]! &= ~PATH_CHANGED;
+    return true;
+  }
+
+  /** Whether the decision on a net is what it is without this path, too. */
+  #mayLeave(net: number, row: number, first: number): boolean {
+    const best = this.best(net);
+    if (best === 0 || best === row || this.undecided.has(net)) return false;
+    if ((this.paths.get(row, PATH_PEER) & PATH_MULTI) !== 0) return false;
+    return this.decision.holdsBackNone(row, best, first);
+  }
+
   #remove(row: number, from: PeerFamily): void {
     const { rows } = this.paths;
     const chunk = rows.chunk(row);
@@ -390,6 +414,8 @@ export class FamilyRib {
     const netRow = this.table.nets.chunk(net);
     const netAt = this.table.nets.at(net);
     let previous = netRow[netAt + NET_FIRST]!;
+    const missed = !this.#mayLeave(net, row, previous);
+    if (!from.several) from.nets.delete(net);
     if (previous === row) {
       netRow[netAt + NET_FIRST] = next;
     } else {
@@ -402,7 +428,7 @@ export class FamilyRib {
     const post = chunk[at + PATH_POST]!;
     this.#uncount(from, chunk[at + PATH_PEER]!, post);
     this.paths.free(row);
-    this.undecided.add(net);
+    if (missed) this.undecided.add(net);
     this.#attributes.dropReferences(raw, 1);
     if (post !== 0) this.#attributes.dropReferences(post, 1);
   }

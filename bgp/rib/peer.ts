@@ -5,6 +5,7 @@
 import type { RouteSource } from '#bgp/filter/types.ts';
 import type { Family } from '#bgp/wire/constants.ts';
 import type { ImportPolicy } from './import-policy.ts';
+import { NetPages } from './net-pages.ts';
 import type { PeerSession, PeerSettings } from './settings.ts';
 import type { Member } from './stream.ts';
 
@@ -59,6 +60,10 @@ export class PeerFamily {
   endOfRibReceived = false;
   /** Prefixes come with path identifiers. */
   addPath = false;
+  /** Nets that may have rows of this one; there are none in others. */
+  readonly nets = new NetPages();
+  /** Some net may have more than one row of this one. */
+  several = false;
   policy: ImportPolicy | undefined = undefined;
   /** Where its Adj-RIB-Out comes from, while the session is up. */
   member: Member | undefined = undefined;

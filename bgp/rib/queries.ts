@@ -80,7 +80,10 @@ export type PeerCounters = {
 /** What to list: the whole table, or what lies within a prefix. */
 export type Range = { readonly within?: { readonly address: Uint8Array; readonly length: number } };
 
-/** Loc-RIB: every net that has paths, with all of them and what the decision says of each. */
+/**
+ * Loc-RIB: every net that has paths, with all of them and what the decision says of each. The limit is one of paths: a page ends
+ * with the net that reaches it.
+ */
 export function listRoutes(
   rib: Rib,
   family: Family,
@@ -89,8 +92,13 @@ export function listRoutes(
   range: Range = {},
 ): Page<RouteView> {
   const table = familyOf(rib, family);
-  return page(table, cursor, limit, range, (net) =>
-    table.firstPath(net) === 0 ? undefined : viewRoute(rib, table, net),
+  return page(
+    table,
+    cursor,
+    limit,
+    range,
+    (net) => (table.firstPath(net) === 0 ? undefined : viewRoute(rib, table, net)),
+    ({ paths }) => paths.length,
   );
 }
 
@@ -178,13 +186,15 @@ export function countersOf(rib: Rib, peer: number, family: Family): PeerCounters
 /** One net with its paths, or with those of one peer. */
 export function viewRoute(rib: Rib, table: FamilyRib, net: number, peer?: number): RouteView {
   const paths: PathView[] = [];
+  const selected = table.decision.select(table.firstPath(net));
   for (let row = table.firstPath(net); row !== 0; row = table.paths.get(row, PATH_NEXT)) {
-    if (peer === undefined || table.paths.peer(row) === peer) paths.push(viewPath(rib, table, net, row));
+    if (peer !== undefined && table.paths.peer(row) !== peer) continue;
+    paths.push(viewPath(rib, table, net, row, selected));
   }
   return { address: table.table.addressOf(net), length: table.table.lengthOf(net), paths };
 }
 
-function viewPath(rib: Rib, table: FamilyRib, net: number, row: number): PathView {
+function viewPath(rib: Rib, table: FamilyRib, net: number, row: number, selected: number): PathView {
   const { paths, decision } = table;
   const flags = paths.get(row, PATH_PEER);
   const peer = rib.peers[flags & PEER_MASK]!;
@@ -203,7 +213,7 @@ function viewPath(rib: Rib, table: FamilyRib, net: number, row: number): PathVie
     accepted: post === 0 ? undefined : rib.attributes.attributes(post),
     problem: post !== 0 || own ? undefined : of.policy?.explain(raw, table.table, net),
     wonBy: best ? decision.winningStep(first) : 0,
-    verdict: decision.verdict(row, first),
+    verdict: decision.verdict(row, selected),
     best,
     multipath: (flags & PATH_MULTI) !== 0,
     stale: flags >>> EPOCH_SHIFT !== of.epoch,
@@ -222,16 +232,20 @@ function page<T>(
   limit: number,
   { within }: Range,
   view: (net: number) => T | undefined,
+  weight: (entry: T) => number = () => 1,
 ): Page<T> {
   const entries: T[] = [];
   const { table } = rib;
   let net = Math.max(1, cursor);
   const stop = Math.min(table.limit, net + LOOKED_AT);
-  for (; net < stop && entries.length < limit; net++) {
+  let left = limit;
+  for (; net < stop && left > 0; net++) {
     if (!table.inUse(net)) continue;
     if (within !== undefined && !contains(within, table.addressOf(net), table.lengthOf(net))) continue;
     const entry = view(net);
-    if (entry !== undefined) entries.push(entry);
+    if (entry === undefined) continue;
+    entries.push(entry);
+    left -= weight(entry);
   }
   return { entries, next: net < table.limit ? net : 0 };
 }

@@ -1,3 +1,4 @@
+import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { UNSPECIFIED4 } from '#bgp/rib/attribute-store.ts';
 import {
@@ -14,7 +15,8 @@ import {
   STEP_ROUTER_ID,
   stepName,
 } from '#bgp/rib/decision.ts';
-import { findRoute } from '#bgp/rib/queries.ts';
+import { PATH_MULTI, PATH_NEXT, PATH_PEER } from '#bgp/rib/paths.ts';
+import { findRoute, listRoutes } from '#bgp/rib/queries.ts';
 import { AS_SEQUENCE, AS_SET, IPV4_UNICAST, ORIGIN_EGP, ORIGIN_INCOMPLETE } from '#bgp/wire/constants.ts';
 import type { PathAttributes } from '#bgp/wire/types.ts';
 import { attributesOf, ipv4, sequence } from './fixtures.ts';
@@ -380,6 +382,73 @@ describe('a path set of many', () => {
     // MED 0 in its AS, lowest router id of those: n a multiple of 5, the last such.
     expect(winner).toBe(195);
   });
+
+  it('is decided anew only for a path that may change something, and comes to the same', () => {
+    const change = fc.record({
+      who: fc.nat(11),
+      // Withdrawn, or announced with these.
+      as: fc.constantFrom(undefined, 65100, 65101, 65102),
+      med: fc.constantFrom(undefined, 0, 1, 2),
+      length: fc.constantFrom(1, 1, 1, 2),
+      nextHop: fc.constantFrom('192.0.2.1', '192.0.2.2', '192.0.2.3'),
+    });
+    const settings = fc.record({
+      alwaysCompareMed: fc.boolean(),
+      preferOldest: fc.boolean(),
+      maxPaths: fc.constantFrom(1, 3),
+      asPathRelax: fc.boolean(),
+    });
+    let spared = 0;
+    fc.assert(
+      fc.property(settings, fc.array(change, { minLength: 20, maxLength: 80 }), (given, changes) => {
+        const { alwaysCompareMed, preferOldest, maxPaths, asPathRelax } = given;
+        const speaker = new Speaker({
+          decision: { alwaysCompareMed, preferOldest },
+          multipath: { maxPaths, ebgp: true, ibgp: true, asPathRelax },
+          metrics: { '192.0.2.2': 5 },
+        });
+        const neighbours = Array.from({ length: 12 }, (_, n) =>
+          speaker.neighbour({ asn: n < 9 ? 65001 + n : OUR_AS, routerId: 100 - (n % 5) }),
+        );
+        const table = speaker.rib.families.get(IPV4_UNICAST)!;
+        for (const { who, as, med, length, nextHop } of changes) {
+          const neighbour = neighbours[who]!;
+          if (as === undefined) neighbour.withdraw(PREFIX);
+          else {
+            const asPath = sequence(as, ...Array<number>(length).fill(1));
+            const internal = neighbour.asn === OUR_AS ? { localPref: 100 } : {};
+            neighbour.announce(attributesOf({ asPath, med, nextHop: hop(nextHop), ...internal }), PREFIX);
+          }
+          if (table.undecided.size === 0) spared++;
+          speaker.settle();
+          const net = table.table.findBytes(ipv4('20.0.0.0'), 8);
+          if (net === 0) continue;
+          const multi = [];
+          for (let row = table.firstPath(net); row !== 0; row = table.paths.get(row, PATH_NEXT)) {
+            if ((table.paths.get(row, PATH_PEER) & PATH_MULTI) !== 0) multi.push(row);
+          }
+          const found = table.best(net);
+          expect(table.decision.select(table.firstPath(net))).toBe(found);
+          const { chosen } = table.decision;
+          expect(multi.sort()).toEqual(chosen.length > 1 ? chosen.toSorted() : []);
+        }
+      }),
+      { numRuns: 150 },
+    );
+    expect(spared).toBeGreaterThan(1000);
+  }, 120_000);
+});
+
+it('a page of a listing ends with the path that makes it full', () => {
+  const speaker = new Speaker();
+  const neighbours = [1, 2, 3].map(() => speaker.neighbour());
+  for (const each of neighbours) {
+    each.announce(attributesOf({ asPath: sequence(each.asn) }), '20.0.0.0/8', '21.0.0.0/8', '22.0.0.0/8');
+  }
+  speaker.settle();
+  const first = listRoutes(speaker.rib, IPV4_UNICAST, 0, 4);
+  expect(first.entries.map(({ paths }) => paths.length)).toEqual([3, 3]);
+  expect(listRoutes(speaker.rib, IPV4_UNICAST, first.next, 4).entries).toHaveLength(1);
 });
 
 function hop(text: string) {
