@@ -9,6 +9,7 @@
 import {
   AccessError,
   ApiStatusError,
+  BackInTimeError,
   CutError,
   StallError,
   StreamError,
@@ -43,40 +44,48 @@ export interface Attempt {
   readonly lasted: boolean;
 }
 
-export type Pause = 'none' | 'backoff';
+export interface Step {
+  readonly course: Course;
+  readonly pause: 'none' | 'backoff';
+  /** `nothing` for what is in the way of things; `status` for what is, but is counted; `problem` for the rest. */
+  readonly report: 'nothing' | 'status' | 'problem';
+}
 
 /** How often the same place may lead nowhere. */
 const MOST_BARREN = 2;
 
-export function nextCourse(course: Course, attempt: Attempt): { course: Course; pause: Pause } {
+export function nextCourse(course: Course, attempt: Attempt): Step {
   const { error, version, progress, lasted } = attempt;
   const failures = progress ? 1 : course.failures + 1;
-  const rested = { ...course, version, failures: 0, barren: 0 };
   if (error === undefined) {
-    if (progress || lasted) return { course: rested, pause: 'none' };
-    return { course: { ...rested, failures }, pause: 'backoff' };
+    const rested = { ...course, version, failures: 0, barren: 0 };
+    if (progress || lasted) return { course: rested, pause: 'none', report: 'nothing' };
+    return { course: { ...rested, failures }, pause: 'backoff', report: 'nothing' };
   }
   if (isGone(error)) {
-    // Once is the way of things. Again and again, there is more to it than time.
-    const pause = course.failures === 0 || progress ? 'none' : 'backoff';
     const pages = version === undefined && course.way === 'pages';
-    return {
-      course: { version: undefined, way: pages ? 'whole' : 'stream', failures, barren: 0 },
-      pause,
-    };
+    const next: Course = { version: undefined, way: pages ? 'whole' : 'stream', failures, barren: 0 };
+    // Once is the way of things. Again and again, there is more to it than time.
+    if (failures === 1) return { course: next, pause: 'none', report: 'status' };
+    return { course: next, pause: 'backoff', report: 'problem' };
+  }
+  if (error instanceof BackInTimeError) {
+    return { course: { ...BEGINNING, failures }, pause: 'backoff', report: 'problem' };
   }
   if (version === undefined && course.way === 'stream' && refusesStreams(error)) {
-    return { course: { ...course, way: 'pages', barren: 0 }, pause: 'none' };
+    return { course: { ...course, way: 'pages', barren: 0 }, pause: 'none', report: 'nothing' };
   }
   const isVain = isBarren(error) || (version === undefined && error instanceof CutError);
   const barren = progress ? 0 : course.barren + (isVain ? 1 : 0);
-  if (barren < MOST_BARREN) return { course: { ...course, version, failures, barren }, pause: 'backoff' };
+  const report = 'problem';
+  if (barren < MOST_BARREN)
+    return { course: { ...course, version, failures, barren }, pause: 'backoff', report };
   const way = version === undefined && course.way === 'stream' ? 'pages' : 'stream';
-  return { course: { version: undefined, way, failures, barren: 0 }, pause: 'backoff' };
+  return { course: { version: undefined, way, failures, barren: 0 }, pause: 'backoff', report };
 }
 
 /** The version that was asked for is not known any more. */
-export function isGone(error: unknown): boolean {
+function isGone(error: unknown): boolean {
   return error instanceof ApiStatusError && error.status === 410;
 }
 
@@ -94,12 +103,31 @@ function isBarren(error: unknown): boolean {
   return error instanceof ApiStatusError && error.inStream && error.status !== 429;
 }
 
+const EXPECTED = [
+  ApiStatusError,
+  StallError,
+  StreamError,
+  BackInTimeError,
+  CutError,
+  UnreachableError,
+  AccessError,
+];
+
 /** Errors of which a loop knows that they can get better; any other is a fault of ours. */
 export function isExpected(error: unknown): boolean {
-  return [ApiStatusError, StallError, StreamError, CutError, UnreachableError, AccessError].some(
-    (type) => error instanceof type,
-  );
+  return EXPECTED.some((type) => error instanceof type);
 }
+
+/**
+ * Whether a version is before another one. They are decimal numbers that grow with each change (KEP-5504); of any that is
+ * not, nothing is known.
+ */
+export function isBefore(version: string, other: string): boolean {
+  if (!DECIMAL.test(version) || !DECIMAL.test(other)) return false;
+  return version.length === other.length ? version < other : version.length < other.length;
+}
+
+const DECIMAL = /^[1-9]\d*$/;
 
 /**
  * How long to wait before the next attempt, ms: longer each time, up to a limit, and never the same for all nodes of a

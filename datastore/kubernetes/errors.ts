@@ -24,19 +24,17 @@ export class ApiStatusError extends Error {
   }
 }
 
-/** Thrown when a connection stays open and nothing comes. */
+/** Thrown when a connection stays open and nothing comes, or not the end that was agreed. */
 export class StallError extends Error {
   override readonly name = 'StallError';
   readonly code = 'STALL';
-  /** What was waited for. */
+  readonly found: string;
   readonly expected: string;
-  /** How long, ms. */
-  readonly silence: number;
 
-  constructor(expected: string, silence: number) {
-    super(`nothing for ${silence / 1_000} s`);
+  constructor(found: string, expected: string) {
+    super(`found ${found}, expected ${expected}`);
+    this.found = found;
     this.expected = expected;
-    this.silence = silence;
   }
 }
 
@@ -80,5 +78,22 @@ export class AccessError extends Error {
     this.object = object;
     this.found = found;
     this.expected = expected;
+  }
+}
+
+/**
+ * Thrown when the server speaks of versions before the one from which it was asked to go on: it was set back in time, and
+ * what is known of its objects may never have been.
+ */
+export class BackInTimeError extends Error {
+  override readonly name = 'BackInTimeError';
+  readonly code = 'BACK_IN_TIME';
+  readonly found: string;
+  readonly expected: string;
+
+  constructor(found: string, asked: string) {
+    super(`found version ${found}, expected one after ${asked}`);
+    this.found = `version ${found}: the server was set back in time`;
+    this.expected = `a version after ${asked}`;
   }
 }

@@ -4,11 +4,11 @@
  * https://kubernetes.io/docs/reference/using-api/api-concepts/ (watches, bookmarks, streaming lists, pages, 410)
  */
 
-import type { Problem } from '../problem.ts';
+import { describeValue, type Problem } from '../problem.ts';
 import { type ApiCollection, collectionPath } from './api.ts';
 import { type Connection, piecesOf } from './connection.ts';
-import { BEGINNING, backoff, type Course, isExpected, nextCourse } from './course.ts';
-import { ApiStatusError, CutError, StallError, StreamError } from './errors.ts';
+import { BEGINNING, backoff, type Course, isBefore, isExpected, nextCourse } from './course.ts';
+import { ApiStatusError, BackInTimeError, CutError, StallError, StreamError } from './errors.ts';
 import { readEvent } from './events.ts';
 import { ItemSplitter } from './items.ts';
 import { LineSplitter } from './lines.ts';
@@ -114,10 +114,10 @@ export class KindLoop {
       }
       const lasted = now() - began >= times.watch / 2;
       const attempt = { error, version: version.now, progress: this.#progress, lasted };
-      const { course, pause } = nextCourse(this.#course, attempt);
+      const { course, pause, report } = nextCourse(this.#course, attempt);
       if (course.version === undefined && course.way !== 'pages') this.#listing = undefined;
       this.#course = course;
-      if (error !== undefined) this.#note(error, course);
+      if (report !== 'nothing') this.#note(error, course, report);
       if (pause === 'none') continue;
       const asked = error instanceof ApiStatusError ? error.retryAfter : 0;
       const wait = Math.max(
@@ -144,20 +144,18 @@ export class KindLoop {
   async #watch(version: { now: string | undefined }, signal: AbortSignal): Promise<void> {
     const { api, connection, shelf, times, objectLimit, random } = this.#options;
     const from = version.now;
-    const lasts = times.watch * (1 + random());
+    const seconds = Math.max(1, Math.round((times.watch * (1 + random())) / 1_000));
+    const lasts = seconds * 1_000;
     const watchdog = new Watchdog(signal);
     let fresh = from === undefined ? shelf.replace() : undefined;
-    if (fresh !== undefined) {
-      this.#status.state = 'listing';
-      this.#status.lists++;
-    }
+    if (fresh !== undefined) this.#status.state = 'listing';
     try {
       watchdog.expect('an answer to a watch', times.answer);
       watchdog.endsWithin('the end of a watch, as agreed', lasts + Math.min(GRACE_MS, times.answer));
       const path = this.#path({
         watch: 'true',
         allowWatchBookmarks: 'true',
-        timeoutSeconds: `${Math.max(1, Math.round(lasts / 1_000))}`,
+        timeoutSeconds: `${seconds}`,
         ...(from === undefined
           ? { sendInitialEvents: 'true', resourceVersionMatch: 'NotOlderThan' }
           : { resourceVersion: from }),
@@ -176,6 +174,8 @@ export class KindLoop {
         for (const line of lines.push(piece)) {
           if (line.length === 0) continue;
           const event = readEvent(line);
+          if (from !== undefined && isBefore(event.version, from))
+            throw new BackInTimeError(event.version, from);
           this.#status.lastEvent = this.#options.now();
           if (event.type !== 'bookmark') {
             (fresh ?? shelf)[event.type](event.object);
@@ -185,6 +185,7 @@ export class KindLoop {
           } else if (event.endsInitialEvents) {
             fresh.commit();
             fresh = undefined;
+            this.#status.lists++;
             // Such a server has a watch cache, and that speaks once a minute, unless it is told not to.
             if (this.#speaks === 'unknown') this.#speaks = MOST_GUESSES;
             this.#isFollowing();
@@ -209,11 +210,8 @@ export class KindLoop {
   /** @returns the version of the list */
   async #list(signal: AbortSignal): Promise<string> {
     const { shelf, pageSize } = this.#options;
-    if (this.#listing === undefined) {
-      this.#listing = { objects: shelf.replace(), next: '' };
-      this.#status.lists++;
-    }
-    let listing: Listing = this.#listing;
+    // A first page is of the moment in which it is asked for: what half of one brought before may be gone by then.
+    let listing: Listing = this.#listing ?? { objects: shelf.replace(), next: '' };
     for (;;) {
       const { objects, next } = listing;
       const limit = this.#course.way === 'whole' ? 0 : pageSize;
@@ -222,6 +220,7 @@ export class KindLoop {
       if (more === '') {
         objects.commit();
         this.#listing = undefined;
+        this.#status.lists++;
         this.#hasNews();
         return version;
       }
@@ -233,7 +232,7 @@ export class KindLoop {
 
   /** @param limit most objects; 0 for all */
   async #page(objects: Replacement, next: string, limit: number, signal: AbortSignal): Promise<ListPage> {
-    const { connection, times, objectLimit } = this.#options;
+    const { api, connection, times, objectLimit } = this.#options;
     const watchdog = new Watchdog(signal);
     try {
       watchdog.expect('an answer to a list', times.answer);
@@ -249,7 +248,7 @@ export class KindLoop {
         for (const text of items.push(piece)) objects.put(readItem(text));
       }
       this.#status.lastEvent = this.#options.now();
-      return readListMetadata(items.end());
+      return readListMetadata(items.end(), api.kind);
     } finally {
       watchdog.close();
     }
@@ -279,21 +278,22 @@ export class KindLoop {
     this.#options.onNews();
   }
 
-  #note(error: unknown, course: Course): void {
+  #note(error: unknown, course: Course, report: 'status' | 'problem'): void {
     const { api, connection, shelf, fieldSelector, now, onNews } = this.#options;
-    this.#status.restarts++;
-    if (error instanceof StallError) this.#stalls++;
-    const { problem, text, lasting, isNormal } = describeTrouble(error, {
+    const { server } = connection;
+    const { problem, text, lasting } = describeTrouble(error, {
       api,
-      server: connection.server,
+      server,
       fieldSelector,
       kept: shelf.complete,
     });
+    this.#status.restarts++;
+    if (error instanceof StallError) this.#stalls++;
     this.#lastError = text;
     this.#lastErrorAt = now();
-    if (course.version === undefined || !isNormal) this.#status.syncedSince = 0;
+    if (course.version === undefined || report === 'problem') this.#status.syncedSince = 0;
+    if (report === 'status') return;
     this.#status.state = 'waiting';
-    if (isNormal) return;
     this.#trouble = problem;
     this.#troubleIsLasting = lasting;
     onNews();
@@ -323,15 +323,18 @@ function readItem(text: Buffer) {
   return value;
 }
 
-function readListMetadata(list: unknown): ListPage {
-  const { metadata } = (typeof list === 'object' && list !== null ? list : {}) as {
-    readonly metadata?: { readonly resourceVersion?: unknown; readonly continue?: unknown } | null;
-  };
-  const version = metadata?.resourceVersion;
+/** What stands around the items. It has to be a list of this kind: one without objects takes all away. */
+function readListMetadata(list: unknown, kind: string): ListPage {
+  const object = (typeof list === 'object' && list !== null ? list : {}) as Readonly<Record<string, unknown>>;
+  if (object.kind !== `${kind}List` || !('items' in object)) {
+    throw new StreamError(`an object of kind ${describeValue(object.kind)}`, `a ${kind}List`);
+  }
+  const metadata = (object.metadata ?? {}) as Readonly<Record<string, unknown>>;
+  const version = metadata.resourceVersion;
   if (typeof version !== 'string' || version === '') {
     throw new StreamError('a list without resourceVersion', 'one that has it');
   }
-  return { version, more: typeof metadata?.continue === 'string' ? metadata.continue : '' };
+  return { version, more: typeof metadata.continue === 'string' ? metadata.continue : '' };
 }
 
 function sleep(ms: number, signal: AbortSignal): Promise<void> {

@@ -14,7 +14,7 @@ export interface KindStatus {
   readonly syncedSince: number;
   /** When the server last said anything, if only that there is nothing new. */
   readonly lastEvent: number;
-  /** How often everything was asked for. */
+  /** How often everything was read. */
   readonly lists: number;
   /** How often something other than the agreed end of a watch made it begin anew. */
   readonly restarts: number;

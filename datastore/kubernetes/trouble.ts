@@ -2,8 +2,14 @@
 
 import type { Problem } from '../problem.ts';
 import { type ApiCollection, collectionPath, rbacRule } from './api.ts';
-import { isGone } from './course.ts';
-import { AccessError, ApiStatusError, StallError, StreamError, UnreachableError } from './errors.ts';
+import {
+  AccessError,
+  ApiStatusError,
+  BackInTimeError,
+  StallError,
+  StreamError,
+  UnreachableError,
+} from './errors.ts';
 
 export interface TroubleContext {
   readonly api: ApiCollection;
@@ -20,8 +26,6 @@ export interface Trouble {
   readonly text: string;
   /** Whether it is only over when something comes, and not yet when an answer begins. */
   readonly lasting: boolean;
-  /** Whether it is in the way of things and nobody's business. */
-  readonly isNormal: boolean;
 }
 
 export function describeTrouble(error: unknown, context: TroubleContext): Trouble {
@@ -44,7 +48,6 @@ export function describeTrouble(error: unknown, context: TroubleContext): Troubl
     problem,
     text: found,
     lasting: error instanceof StallError || error instanceof StreamError,
-    isNormal: isGone(error) && kept,
   };
 }
 
@@ -58,8 +61,9 @@ function factsOf(
   { api, fieldSelector }: TroubleContext,
 ): { found: string; expected: string } {
   const objects = fieldSelector === '' ? api.plural : `${api.plural} with ${fieldSelector}`;
-  if (error instanceof AccessError || error instanceof StreamError) return error;
-  if (error instanceof StallError) return { found: error.message, expected: error.expected };
+  if (error instanceof AccessError || error instanceof StreamError || error instanceof StallError)
+    return error;
+  if (error instanceof BackInTimeError) return error;
   if (error instanceof UnreachableError) {
     return { found: `no connection (${error.message})`, expected: 'an API server that answers' };
   }

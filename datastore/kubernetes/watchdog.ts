@@ -39,7 +39,8 @@ export class Watchdog {
   /** In so many ms it has to be over, whatever comes. */
   endsWithin(expected: string, limit: number): void {
     clearTimeout(this.#end);
-    this.#end = setTimeout(() => this.#controller.abort(new StallError(expected, limit)), limit);
+    const found = `no end after ${inSeconds(limit)}`;
+    this.#end = setTimeout(() => this.#controller.abort(new StallError(found, expected)), limit);
   }
 
   /** Something has come. */
@@ -59,7 +60,11 @@ export class Watchdog {
   #check(heard: number): void {
     this.#checking = setImmediate(() => {
       if (this.#heard !== heard) this.#timer?.refresh();
-      else this.#controller.abort(new StallError(this.#expected, this.#limit));
+      else this.#controller.abort(new StallError(`nothing for ${inSeconds(this.#limit)}`, this.#expected));
     });
   }
+}
+
+function inSeconds(ms: number): string {
+  return `${Math.round(ms / 100) / 10} s`;
 }

@@ -1,8 +1,12 @@
+import { type Program, whyMissing } from '../kubernetes/binaries.ts';
 import { CommandError, findTool } from './command.ts';
 import { createNetns, type Netns } from './netns.ts';
 
-/** Something a test needs that a machine may lack: a program, or a feature of the running kernel. */
-export type Need = `tool:${string}` | `kernel:${KernelFeature}`;
+/**
+ * Something a test needs that a machine may lack: a program, a feature of the running kernel, or what only
+ * `npm run setup:kubernetes` brings.
+ */
+export type Need = `tool:${string}` | `kernel:${KernelFeature}` | `kubernetes:${Program}`;
 
 /** Kernel features that {@link requires} can look for; each is tried out in a namespace of its own. */
 export type KernelFeature = keyof typeof KERNEL_PROBES;
@@ -59,6 +63,7 @@ function probe(need: Need): string | undefined {
 function look(need: Need): string | undefined {
   const [kind, name = ''] = need.split(':');
   if (kind === 'tool') return findTool(name) === undefined ? `no program ${name} here` : undefined;
+  if (kind === 'kubernetes') return whyMissing(name as Program);
   using ns = createNetns();
   try {
     KERNEL_PROBES[name as KernelFeature](ns);

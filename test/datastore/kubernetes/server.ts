@@ -43,6 +43,8 @@ export interface Fault {
   readonly retryAfter?: number;
   /** A body of its own instead of a `Status`. */
   readonly text?: string;
+  /** The body of an answer that says that all is well. */
+  readonly body?: string;
   /** Never answers. */
   readonly silent?: boolean;
   /** Closes the connection instead of an answer. */
@@ -117,8 +119,9 @@ export class FakeApiServer implements AsyncDisposable {
     return server;
   }
 
-  /** Begins to listen, on the port that it had before. */
+  /** Begins to listen, on the port that it had before, if it does not. */
   async listen(): Promise<void> {
+    if (this.#server.listening) return;
     this.#server.listen(this.#port, '127.0.0.1');
     await once(this.#server, 'listening');
     this.#port = (this.#server.address() as AddressInfo).port;
@@ -126,6 +129,7 @@ export class FakeApiServer implements AsyncDisposable {
 
   /** Closes the port and all connections, as by a crash. Objects stay. */
   async crash(): Promise<void> {
+    if (!this.#server.listening) return;
     const closed = once(this.#server, 'close');
     this.#server.close();
     this.cut();
@@ -139,7 +143,7 @@ export class FakeApiServer implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    if (this.#server.listening) await this.crash();
+    await this.crash();
   }
 
   get url(): string {
@@ -149,6 +153,10 @@ export class FakeApiServer implements AsyncDisposable {
   /** Open connections. */
   get connections(): number {
     return this.#sockets.size;
+  }
+
+  get objects(): ApiObject[] {
+    return [...this.#objects.values()].map(({ object }) => object);
   }
 
   get watches(): number {
@@ -213,12 +221,22 @@ export class FakeApiServer implements AsyncDisposable {
     this.#epoch++;
   }
 
-  /** Goes back to an earlier state, versions included, as etcd does when it is restored from a copy. */
-  restore(copy: ReturnType<FakeApiServer['save']>): void {
+  /**
+   * Goes back to an earlier state, as etcd does when it is restored from a copy.
+   *
+   * @param bump whether versions go on after those that were, as its manual demands (etcdutl, `--bump-revision`
+   *   `--mark-compacted`)
+   */
+  restore(copy: ReturnType<FakeApiServer['save']>, { bump = false } = {}): void {
     this.cut();
     this.#objects = new Map(copy.objects);
     this.#history = [...copy.history];
-    this.#version = copy.version;
+    if (!bump) {
+      this.#version = copy.version;
+      return;
+    }
+    this.#version += 1_000;
+    this.compact();
   }
 
   save() {
@@ -265,6 +283,7 @@ export class FakeApiServer implements AsyncDisposable {
     if (fault.silent) return;
     if (fault.refused) request.socket.resetAndDestroy();
     else if (fault.status !== undefined) fail(response, fault);
+    else if (fault.body !== undefined) response.end(fault.body);
     else if (verb === 'watch') this.#watch(asked, new FaultyBody(response, fault), response);
     else this.#list(asked, new FaultyBody(response, fault), response);
   }
@@ -398,6 +417,7 @@ class FaultyBody {
       this.#response.writeHead(200, { 'Content-Type': 'application/json', 'Transfer-Encoding': 'chunked' });
       this.#response.flushHeaders();
       if (this.#fault.event !== undefined) this.write(`${JSON.stringify(this.#fault.event)}\n`);
+      this.write('');
     }
   }
 
