@@ -31,7 +31,7 @@ export function gatherFacts(root) {
   return {
     uid: process.getuid?.() ?? -1,
     nodeVersion: process.version,
-    packages: packageStates(debianPackages.map((entry) => entry.name)),
+    packages: packageStates(debianPackages.flatMap((entry) => [entry.name, ...(entry.unless ?? [])])),
     wasCutOff: existsSync(ENABLED_BEFORE),
     wanted: wantedHash(root),
     present: readText(stampPath(root))?.trim(),

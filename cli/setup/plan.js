@@ -37,7 +37,9 @@ export function plan(facts) {
       `Use Debian 12 or newer, where the set-up installs: ${names}.`,
     );
   }
-  const missing = debianPackages.filter((entry) => packages.get(entry.name) !== 'installed');
+  const missing = debianPackages.filter(
+    (entry) => ![entry.name, ...(entry.unless ?? [])].some((name) => packages.get(name) === 'installed'),
+  );
 
   /** @type {Step[]} */
   const steps = [];

@@ -8,6 +8,7 @@
  * @property {string} why what uses it
  * @property {string[]} [daemons] process names (at most 15 bytes, as in /proc/PID/comm) of its services, none of which
  *   may be left running
+ * @property {string[]} [unless] packages of others that bring the same and can not be beside it; where one is installed, it stays
  */
 
 /** @type {readonly DebianPackage[]} */
@@ -38,6 +39,13 @@ export const debianPackages = [
     name: 'containernetworking-plugins',
     why: 'portmap, bandwidth and others that are chained to ours in tests',
   },
+  {
+    name: 'containerd',
+    why: 'container runtime that calls our CNI plugin in tests',
+    daemons: ['containerd'],
+    // Docker's own package, and runtimes that are put together in other ways.
+    unless: ['containerd.io'],
+  },
   { name: 'zsh', why: 'completes command lines in tests' },
   { name: 'gcc', why: 'builds the C programs below' },
   { name: 'libc6-dev', why: 'headers and static C library for them' },
@@ -55,6 +63,7 @@ export const cPrograms = [
   { output: 'build/bench-replay', sources: ['bench/kernel/replay.c'] },
   { output: 'build/bench-blast', sources: ['bench/dataplane/blast.c'] },
   { output: 'build/bench-launch', sources: ['bench/cni/launch.c'] },
+  { output: 'build/test-pause', sources: ['test/felix/cni/pause.c'] },
   { output: 'build/margay-cni', sources: ['felix/plugin/margay-cni.c'] },
 ];
 

@@ -41,6 +41,16 @@ describe('the plan of the set-up', () => {
     expect(plan(facts)).toEqual([{ kind: 'install', packages: ['tcpdump', 'bird2'], repair: false }]);
   });
 
+  test('leaves in its place what others have installed and can not be beside ours', () => {
+    const facts = complete();
+    facts.packages!.delete('containerd');
+    expect(plan(facts)).toEqual([{ kind: 'install', packages: ['containerd'], repair: false }]);
+    facts.packages!.set('containerd.io', 'config-files');
+    expect(plan(facts)).toHaveLength(1);
+    facts.packages!.set('containerd.io', 'installed');
+    expect(plan(facts)).toEqual([]);
+  });
+
   test('repairs first when an installation was cut off', () => {
     for (const state of ['half-installed', 'unpacked', 'half-configured', 'triggers-pending']) {
       const facts = complete();

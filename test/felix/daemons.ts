@@ -19,8 +19,48 @@ export interface PodCall {
   readonly uid?: string;
 }
 
-export class Agent {
+/**
+ * A node whose processes see mounts and processes of their own, which go with it: for container runtimes, that make both.
+ */
+export class Cave implements Disposable {
   readonly netns = createNetns();
+  #within: readonly string[] = [];
+
+  static async open(): Promise<Cave> {
+    const cave = new Cave();
+    const options = ['--mount', '--pid', '--fork', '--kill-child', '--mount-proc'];
+    const child = cave.netns.spawn('unshare', [...options, 'sleep', 'infinity'], { stdio: 'ignore' });
+    const first = await waitFor(
+      () => {
+        const [found] = fs.readFileSync(`/proc/${child.pid}/task/${child.pid}/children`, 'utf8').split(' ');
+        return found !== '' && fs.readFileSync(`/proc/${found}/comm`, 'utf8') === 'sleep\n' && found;
+      },
+      { what: 'the first process', timeout: 30_000 },
+    );
+    // Where runtimes keep what is not to outlive the machine.
+    const mounted = ['--mount', '--pid', `--target=${first}`, '--', 'mount', '-t', 'tmpfs', 'none', '/run'];
+    cave.netns.exec('nsenter', mounted);
+    cave.#within = ['nsenter', '--mount', '--pid', `--target=${first}`, '--'];
+    return cave;
+  }
+
+  /** What a command is to be put behind, in the namespace of the network. */
+  get within(): readonly string[] {
+    return this.#within;
+  }
+
+  exec(command: string, args: readonly string[] = [], timeout = 60_000): Promise<string> {
+    const [first, ...more] = [...this.#within, command, ...args];
+    return this.netns.execAsync(first!, more, { timeout });
+  }
+
+  [Symbol.dispose](): void {
+    this.netns.remove();
+  }
+}
+
+export class Agent {
+  readonly netns: Netns;
   readonly name: string;
   readonly folder: string;
   /** Of the plugin. */
@@ -28,6 +68,8 @@ export class Agent {
   readonly #cidrs: readonly string[];
   readonly #objects: string;
   readonly #settings: object;
+  /** What a command is to be put behind, to run where felix does. */
+  readonly #within: readonly string[];
   #felix: ChildProcess | undefined;
   #policy: ChildProcess | undefined;
   log = '';
@@ -36,6 +78,7 @@ export class Agent {
    * @param folder in which it makes one of its own
    * @param objects folder of manifests
    * @param settings further ones of the section `pods`
+   * @param cave other namespaces than the test's own, of mounts and processes
    */
   constructor(
     name: string,
@@ -43,7 +86,10 @@ export class Agent {
     objects: string,
     cidrs: readonly string[],
     settings: object = {},
+    cave?: Cave,
   ) {
+    this.netns = cave?.netns ?? createNetns();
+    this.#within = cave?.within ?? [];
     this.name = name;
     this.folder = join(folder, name);
     this.#objects = objects;
@@ -156,7 +202,8 @@ export class Agent {
   }
 
   #run(...args: string[]): ChildProcess {
-    const child = this.netns.spawn(process.execPath, [MARGAY, ...args], {
+    const [command, ...more] = [...this.#within, process.execPath, MARGAY, ...args];
+    const child = this.netns.spawn(command!, more, {
       stdio: ['ignore', 'ignore', 'pipe'],
     });
     child.stderr!.setEncoding('utf8').on('data', (text) => {

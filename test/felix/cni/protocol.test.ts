@@ -5,6 +5,7 @@ import { systemFiles } from '#felix/state/files.ts';
 import type { Netns } from '#test/helpers/netns.ts';
 import { requires } from '#test/helpers/requires.ts';
 import { callPlugin, configuration, envOf, Node, type PluginOutcome } from '../node.ts';
+import { addResultSchema, errorSchema } from './result-schema.ts';
 
 let node: Node;
 let pod: Netns;
@@ -56,6 +57,7 @@ describe('ADD answers in the version that is asked for', () => {
     const host = node.network.find(id, 'eth0')!.hostInterface;
     const [four, six] = ['4', '6'].map((version) => (old ? { version } : {}));
     expect(status).toBe(0);
+    expect(addResultSchema(cniVersion).safeParse(result).error).toBeUndefined();
     expect(result).toEqual({
       cniVersion,
       interfaces: [
@@ -374,6 +376,7 @@ describe('what can not be is told with code and name', () => {
   ])('%s', async (_, command, env, input, code, message) => {
     const { status, result } = await call(command, input, env);
     expect(status).toBe(1);
+    expect(errorSchema.safeParse(result).error).toBeUndefined();
     expect(result).toEqual({
       cniVersion: expect.any(String),
       code,
