@@ -64,9 +64,9 @@ export function neighborTable(now: number): Column<Neighbor>[] {
     { title: 'AS', text: (n) => String(n.remoteAs ?? 0), align: 'right' },
     { title: 'STATE', text: shownState, style: stateStyle },
     { title: 'SINCE', text: (n) => ago(n.changedAt, now), align: 'right' },
-    { title: 'RECEIVED', text: (n) => sum(n, 'received'), align: 'right' },
-    { title: 'ACCEPTED', text: (n) => sum(n, 'accepted'), align: 'right' },
-    { title: 'SENT', text: (n) => sum(n, 'advertised'), align: 'right' },
+    { title: 'RECEIVED', text: (n) => sum(n, 'received'), align: 'right', spare: true },
+    { title: 'ACCEPTED', text: (n) => sum(n, 'accepted'), align: 'right', spare: true },
+    { title: 'SENT', text: (n) => sum(n, 'advertised'), align: 'right', spare: true },
     {
       title: 'DESCRIPTION',
       text: (n) =>
@@ -135,11 +135,18 @@ export function pathTable(now: number): Column<PathRow>[] {
       text: ({ path }) => `${path.attributes?.asPath ?? ''} ${originLetter(path)}`.trim(),
       shrink: true,
     },
-    { title: 'COMMUNITIES', text: ({ path }) => communities(path), shrink: true, optional: true },
+    {
+      title: 'COMMUNITIES',
+      text: ({ path }) => communities(path),
+      shrink: true,
+      spare: true,
+      optional: true,
+    },
     {
       title: 'AGE',
       text: ({ path }) => (path.receivedAt ? ago(path.receivedAt, now) : ''),
       align: 'right',
+      spare: true,
       optional: true,
     },
     { title: 'WHY', text: ({ path }) => why(path), shrink: true, style: () => 'dim', optional: true },

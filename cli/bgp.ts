@@ -13,11 +13,22 @@ import {
   stateName,
   statusFields,
 } from './bgp-view.ts';
-import { type Format, ListPrinter, printData, printFields, printTable, TablePrinter } from './output.ts';
+import {
+  type Format,
+  ListPrinter,
+  printAnswer,
+  printData,
+  printFields,
+  printTable,
+  TablePrinter,
+} from './output.ts';
 import { CliError, type Context, EXIT, outputOption, wholeNumber } from './program.ts';
 import { watchOption } from './watch.ts';
 
 const v1 = margay.bgp.v1;
+
+/** Longest wait for the next part of a long answer, in ms. */
+const PATIENCE = 10_000;
 
 /** Where the speaker listens unless told otherwise. */
 export const DEFAULT_BGP_SOCKET = '/run/margay/bgp.sock';
@@ -41,12 +52,7 @@ Examples:
   margay bgp route 10.1.2.3                   which route an address takes, and why
   margay bgp rib --in 192.0.2.1 -o json       what a neighbour sent`,
     )
-    .allowExcessArguments()
-    .action(async (options: { config?: string; socket: string }, { args }: Command) => {
-      if (args.length > 0) {
-        const names = bgp.commands.map((each) => each.name()).join(', ');
-        throw new CliError(`margay bgp: unknown command ${args[0]}, expected one of ${names}`, EXIT.usage);
-      }
+    .action(async (options: { config?: string; socket: string }) => {
       if (options.config === undefined)
         throw new CliError(
           'margay bgp: give --config FILE to run the speaker, or a command (see --help)',
@@ -136,6 +142,7 @@ Examples:
     .option('-4, --ipv4', 'IPv4 only')
     .option('-6, --ipv6', 'IPv6 only')
     .option('-l, --longer', 'with a prefix: what lies within it too')
+    .addOption(watchOption())
     .action((prefix: string | undefined, options: RibOptions) =>
       withSpeaker(async (speaker) => {
         const routes = speaker.listRoutes(
@@ -143,7 +150,7 @@ Examples:
             ...ribRequest(options),
             ...(prefix === undefined ? {} : { prefix, longer: options.longer ?? false }),
           },
-          { signal: context.signal },
+          { signal: context.signal, timeoutMs: PATIENCE },
         );
         // Little by little: there may be a million of them.
         if (options.output !== 'table') {
@@ -152,6 +159,7 @@ Examples:
             for (const route of batch.routes) list.print(plain(v1.Route, route));
             await out.ready();
           }
+          complete(context);
           list.end();
         } else {
           const table = new TablePrinter(out, pathTable(context.now()), comparePaths);
@@ -159,6 +167,7 @@ Examples:
             table.print(batch.routes.flatMap(pathsOf));
             await out.ready();
           }
+          complete(context);
           table.end();
         }
       }),
@@ -201,8 +210,8 @@ Examples:
           blackhole: options.blackhole ?? false,
         };
         const reply = await speaker.advertise({ routes: prefixes.map((prefix) => ({ ...route, prefix })) });
-        answer(
-          context,
+        printAnswer(
+          out,
           options.output,
           plain(v1.AdvertiseResponse, reply),
           `advertised: ${reply.added} new, ${reply.changed} changed`,
@@ -214,7 +223,7 @@ Examples:
     (prefixes: string[], { output }: { output: Format }) =>
       withSpeaker(async (speaker) => {
         const reply = await speaker.withdraw({ prefixes });
-        answer(context, output, plain(v1.WithdrawResponse, reply), `withdrawn: ${reply.removed}`);
+        printAnswer(out, output, plain(v1.WithdrawResponse, reply), `withdrawn: ${reply.removed}`);
       }),
   );
 
@@ -256,7 +265,7 @@ Examples:
           message: options.message ?? '',
           family: familyOf(options),
         });
-        answer(context, options.output, plain(v1.ResetNeighborResponse, reply), `reset: ${reply.neighbors}`);
+        printAnswer(out, options.output, plain(v1.ResetNeighborResponse, reply), `reset: ${reply.neighbors}`);
       }),
     );
 
@@ -264,7 +273,7 @@ Examples:
     withSpeaker(async (speaker) => {
       const reply = await speaker.setNeighborEnabled({ address, enabled, message });
       const text = `neighbour ${address}: ${enabled ? 'enabled' : 'disabled'}`;
-      answer(context, output, plain(v1.SetNeighborEnabledResponse, reply), text);
+      printAnswer(out, output, plain(v1.SetNeighborEnabledResponse, reply), text);
     });
   command('enable <address>', 'Let a disabled neighbour come up again.', 'enable 192.0.2.1').action(
     (address: string, { output }: { output: Format }) => setEnabled(address, true, '', output),
@@ -286,8 +295,8 @@ Examples:
         reply.reset.length > 0
           ? `; sessions ended by it: ${reply.reset.join(', ')}`
           : '; no session was touched';
-      answer(
-        context,
+      printAnswer(
+        out,
         output,
         plain(v1.ReloadResponse, reply),
         `neighbours: ${reply.added} added, ${reply.removed} removed, ${reply.changed} changed${reset}`,
@@ -389,9 +398,9 @@ function eventLine(event: margay.bgp.v1.Event): string {
   return `${at}  ${event.lost ?? 0} events missed: the reader was too slow`;
 }
 
-function answer(context: Context, output: Format, data: unknown, text: string): void {
-  if (output === 'table') context.out.write(`${text}\n`);
-  else printData(context.out, output, data);
+/** An answer that Ctrl-C cut short must not look like a whole one. */
+function complete({ signal }: Context): void {
+  if (signal.aborted) throw new CliError('', EXIT.broken);
 }
 
 /** A message as plain data: enums by name, absent fields as their defaults. */

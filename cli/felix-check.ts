@@ -12,6 +12,8 @@ export async function checkCommand(
   const { readConfig } = await import('#felix/config/load.ts');
   const { isOperatorFault } = await import('#felix/main.ts');
   const { out } = context;
+  if (process.getuid?.() !== 0)
+    throw new CliError('margay felix --check: it tries the kernel out: run it as root');
   let check: NodeCheck;
   try {
     check = checkNode(config === undefined ? undefined : readConfig(config, { node: process.env.NODE_NAME }));
@@ -24,6 +26,9 @@ export async function checkCommand(
     printTable(out, FEATURES, check.features);
     out.write('\n');
     printTable(out, SETTINGS, check.settings);
+    const commands = check.settings.filter(({ state }) => state !== 'right').map(({ command }) => command);
+    if (commands.length > 0)
+      out.write(`\nTo put them right:\n${commands.map((line) => `  ${line}\n`).join('')}`);
   }
   if (!check.fit) {
     const missing = check.features.filter(({ needed, status }) => needed && status === 'missing');
@@ -42,7 +47,7 @@ const FEATURES: Column<NodeCheck['features'][number]>[] = [
     style: ({ status, needed }) => (status === 'present' ? 'green' : needed ? 'red' : 'yellow'),
   },
   { title: 'FOR', text: ({ purpose }) => purpose },
-  { title: 'OPTION', text: ({ option }) => option },
+  { title: 'OPTION', text: ({ option }) => option, spare: true },
 ];
 
 const SETTINGS: Column<NodeCheck['settings'][number]>[] = [
@@ -53,6 +58,5 @@ const SETTINGS: Column<NodeCheck['settings'][number]>[] = [
     text: ({ state, expected }) => (state === 'right' ? 'right' : `expected ${expected}`),
     style: ({ state }) => (state === 'right' ? 'green' : 'yellow'),
   },
-  { title: 'FOR', text: ({ why }) => why, shrink: true },
-  { title: 'COMMAND', text: ({ state, command }) => (state === 'right' ? '' : command) },
+  { title: 'FOR', text: ({ why }) => why, shrink: true, spare: true },
 ];

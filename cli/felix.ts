@@ -129,7 +129,9 @@ function printStatus(out: Terminal, status: Status, now: number): void {
     ['policy engine', `${policy?.address ?? ''}, ${policy?.connected ? 'connected' : 'not connected'}`],
     [
       'in sync',
-      policy?.inSyncSince ? `since ${ago(policy.inSyncSince)}` : 'not yet: what was there stays in force',
+      policy?.inSyncSince
+        ? `for ${duration(now - policy.inSyncSince)}`
+        : 'not yet: what was there stays in force',
     ],
     ['last error', policy?.connected ? undefined : policy?.lastError || undefined],
     ['commits', `${policy?.commits ?? 0}`],
@@ -155,7 +157,7 @@ function printStatus(out: Terminal, status: Status, now: number): void {
 
 const ENDPOINT_TABLE: Column<Endpoint>[] = [
   { title: 'POD', text: ({ pod }) => pod ?? '' },
-  { title: 'INTERFACE', text: (endpoint) => endpoint.interface ?? '' },
+  { title: 'INTERFACE', text: (endpoint) => endpoint.interface ?? '', spare: true },
   { title: 'ADDRESSES', text: ({ addresses }) => (addresses ?? []).join(' ') },
   { title: 'INGRESS', text: (endpoint) => verdictOf(endpoint, endpoint.ingressIsolated), style: styleOf },
   { title: 'EGRESS', text: (endpoint) => verdictOf(endpoint, endpoint.egressIsolated), style: styleOf },
@@ -165,6 +167,8 @@ const ENDPOINT_TABLE: Column<Endpoint>[] = [
       (hostPorts ?? [])
         .map(({ protocol, hostPort, containerPort }) => `${hostPort}>${containerPort}/${protocol}`)
         .join(' '),
+    spare: true,
+    optional: true,
   },
 ];
 

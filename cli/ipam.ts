@@ -57,6 +57,7 @@ Examples:
       'Compares addresses, records, interfaces and namespaces. Ends with 1 when something is wrong.',
     )
     .addOption(outputOption())
+    .addOption(watchOption())
     .addHelpText('after', '\nExample:\n  margay ipam check')
     .action(({ output }: { output: Format }) =>
       withAgent(ipam, async (agent) => {
@@ -104,8 +105,8 @@ const POOLS: Column<margay.ipam.v1.IPool>[] = [
 const ALLOCATIONS: Column<margay.ipam.v1.IAllocation>[] = [
   { title: 'ADDRESS', text: ({ address }) => address ?? '' },
   { title: 'POD', text: ({ pod, containerId }) => pod || (containerId ? '(no pod)' : '(nobody)') },
-  { title: 'INTERFACE', text: (allocation) => allocation.interface ?? '' },
-  { title: 'CONTAINER', text: ({ containerId }) => containerId ?? '', shrink: true },
+  { title: 'INTERFACE', text: (allocation) => allocation.interface ?? '', spare: true },
+  { title: 'CONTAINER', text: ({ containerId }) => containerId ?? '', shrink: true, spare: true },
 ];
 
 /** Sizes of IPv6 CIDRs are beyond what people read. */

@@ -1,6 +1,7 @@
 import { Argument, Command, Option } from 'commander';
 import { DEFAULT_PODS, LEAST_PODS, MOST_PODS } from '#lab/application.ts';
 import { DEFAULT_LAB, LAB_NAME, MOST_NODES, TOR_KINDS } from '#lab/topology.ts';
+import type { Format } from './output.ts';
 import { type Context, outputOption, textMatching, wholeNumber } from './program.ts';
 import { watchOption } from './watch.ts';
 
@@ -55,10 +56,12 @@ Examples:
       await labUp(context, { ...options, lab: name() ?? DEFAULT_LAB });
     });
 
-  command('down', 'End a running lab.', 'down').action(async () => {
-    const { labDown } = await import('./lab/operate.ts');
-    await labDown(context, name());
-  });
+  command('down', 'End a running lab.', 'down')
+    .addOption(outputOption())
+    .action(async ({ output }) => {
+      const { labDown } = await import('./lab/operate.ts');
+      await labDown(context, name(), output);
+    });
 
   command('status', 'Machines, daemons and pods of the running lab.', 'status')
     .addOption(outputOption())
@@ -77,9 +80,10 @@ Examples:
       `${verb} -f policy.yaml`,
     )
       .requiredOption('-f, --filename <file>', 'YAML or JSON; - for standard input')
-      .action(async ({ filename }: { filename: string }) => {
+      .addOption(outputOption())
+      .action(async ({ filename, output }: { filename: string; output: Format }) => {
         const { applyFile } = await import('./lab/objects.ts');
-        await applyFile(context, name(), verb, filename);
+        await applyFile(context, name(), { verb, file: filename, output });
       });
   }
 
@@ -88,6 +92,7 @@ Examples:
     .option('-l, --label <key=value...>', 'its labels')
     .option('--node <node>', 'its node; the one with the fewest pods')
     .option('-p, --port <port...>', 'TCP ports it listens on, 80 unless told')
+    .addOption(outputOption())
     .action(async (pod: string, options) => {
       const { addPod } = await import('./lab/objects.ts');
       await addPod(context, name(), pod, options);
@@ -113,17 +118,19 @@ Examples:
   command('link', 'Pull out or plug in the cable of a node.', 'link down n2')
     .addArgument(new Argument('<state>', 'what it is to be').choices(['down', 'up']))
     .argument('<node>', 'whose cable')
-    .action(async (state: 'down' | 'up', node: string) => {
+    .addOption(outputOption())
+    .action(async (state: 'down' | 'up', node: string, { output }) => {
       const { setLink } = await import('./lab/operate.ts');
-      setLink(context, name(), state, node);
+      setLink(context, name(), { direction: state, node, output });
     });
 
   command('kill', 'Kill a daemon (SIGKILL). The lab starts it again.', 'kill n1 bgp')
     .argument('<node>', 'where it runs: a node, or tor')
     .addArgument(new Argument('<daemon>', 'which').choices(['bgp', 'policy', 'felix', 'tor']))
-    .action(async (node: string, daemon: string) => {
+    .addOption(outputOption())
+    .action(async (node: string, daemon: string, { output }) => {
       const { killDaemon } = await import('./lab/operate.ts');
-      await killDaemon(context, name(), node, daemon);
+      await killDaemon(context, name(), { node, daemon, output });
     });
 
   command('logs', 'What a daemon said.', 'logs n1 felix --follow')

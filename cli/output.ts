@@ -1,4 +1,5 @@
-import { stripVTControlCharacters, styleText } from 'node:util';
+import { writeSync } from 'node:fs';
+import { getSystemErrorMessage, stripVTControlCharacters, styleText } from 'node:util';
 import { stringify } from 'yaml';
 
 /** How a command prints its answer. */
@@ -11,6 +12,8 @@ export interface Terminal {
   ready(): Promise<void>;
   /** Characters a line, or undefined where lines may be as long as they like (a file, a pipe). */
   readonly columns: number | undefined;
+  /** Lines of the screen, where there is one. */
+  readonly rows?: number | undefined;
   readonly colour: boolean;
 }
 
@@ -24,6 +27,8 @@ export interface Column<Row> {
   readonly style?: (row: Row) => Style | undefined;
   /** May be cut short, with an ellipsis, where the terminal is too narrow. */
   readonly shrink?: boolean;
+  /** May be left out where that is not enough; the last of these goes first. */
+  readonly spare?: boolean;
   /** Left out when no row has anything in it (or only `-`). */
   readonly optional?: boolean;
 }
@@ -31,14 +36,19 @@ export interface Column<Row> {
 /** 128 and the number of SIGPIPE (signal(7)). */
 const UNREAD = 141;
 
+/** What cannot be told to anybody has not been done. */
+const UNWRITTEN = 1;
+
 /**
  * The process's standard output: as wide as the terminal; colour there, unless NO_COLOR is set. When nobody reads it any more, as
  * after `| head`, the process ends, with the status that a shell gives to one that SIGPIPE ended: what it was to do may not be done.
+ * When it can not be written, as to a disk that is full, it ends with 1.
  */
 export function standardOutput(stream: NodeJS.WriteStream = process.stdout): Terminal {
   stream.on('error', (error: NodeJS.ErrnoException) => {
-    if (error.code !== 'EPIPE') throw error;
-    process.exit(UNREAD);
+    if (error.code === 'EPIPE') process.exit(UNREAD);
+    tellUnwritten(error);
+    process.exit(UNWRITTEN);
   });
   return {
     write: (text) => void stream.write(text),
@@ -46,14 +56,36 @@ export function standardOutput(stream: NodeJS.WriteStream = process.stdout): Ter
       stream.writableNeedDrain
         ? new Promise<void>((resolve) => stream.once('drain', resolve))
         : Promise.resolve(),
-    columns: stream.isTTY ? stream.columns : undefined,
+    // A terminal may change its size.
+    get columns() {
+      return stream.isTTY ? stream.columns : undefined;
+    },
+    get rows() {
+      return stream.isTTY ? stream.rows : undefined;
+    },
     colour: stream.isTTY === true && !process.env.NO_COLOR && process.env.TERM !== 'dumb',
   };
+}
+
+/** On standard error, if that at least can be written. */
+function tellUnwritten(error: NodeJS.ErrnoException): void {
+  const why = error.errno === undefined ? error.message : getSystemErrorMessage(error.errno);
+  try {
+    writeSync(2, `error: the output can not be written: ${why}\n`);
+  } catch {
+    // There is nobody left to tell; the status does.
+  }
 }
 
 /** Prints a value for a program to read. */
 export function printData(terminal: Terminal, format: 'json' | 'yaml', value: unknown): void {
   terminal.write(format === 'json' ? `${JSON.stringify(value, null, 2)}\n` : stringify(value));
+}
+
+/** Prints what was done: a line for people, or the value. */
+export function printAnswer(terminal: Terminal, format: Format, value: unknown, line: string): void {
+  if (format === 'table') terminal.write(`${line}\n`);
+  else printData(terminal, format, value);
 }
 
 /** Prints a list of values, one after the other as they come, for a program to read. */
@@ -109,6 +141,7 @@ export class TablePrinter<Row> {
   #wanted: number[];
   #held: Row[] = [];
   #titled = false;
+  #leftOut: readonly string[] = [];
 
   /** @param order of the rows of a short table; as they come if absent */
   constructor(terminal: Terminal, columns: readonly Column<Row>[], order?: (a: Row, b: Row) => number) {
@@ -134,14 +167,24 @@ export class TablePrinter<Row> {
       this.#wanted = this.#columns.map(({ title }) => title.length);
     }
     this.#flush();
+    if (this.#leftOut.length > 0) {
+      const what = `no room for ${this.#leftOut.join(', ')}; -o json has all`;
+      for (const line of wrap(what, this.#terminal.columns, 0)) {
+        this.#terminal.write(`${paint(this.#terminal, 'dim', line)}\n`);
+      }
+    }
   }
 
   #flush(): void {
     const rows = this.#held;
     this.#held = [];
-    const cells = rows.map((row) => this.#columns.map((column) => column.text(row)));
+    let cells = rows.map((row) => this.#columns.map((column) => column.text(row)));
     for (const line of cells) {
       for (const [i, text] of line.entries()) this.#wanted[i] = Math.max(this.#wanted[i]!, width(text));
+    }
+    // Once its titles are there, a table keeps its columns.
+    if (!this.#titled && this.#leaveOut()) {
+      cells = rows.map((row) => this.#columns.map((column) => column.text(row)));
     }
     const widths = this.#widths();
     this.#title(widths);
@@ -154,6 +197,21 @@ export class TablePrinter<Row> {
     const widths = [...this.#wanted];
     if (this.#terminal.columns !== undefined) shrink(this.#columns, widths, this.#terminal.columns);
     return widths;
+  }
+
+  /** Leaves out what can be spared until the rest fits. Returns whether anything is. */
+  #leaveOut(): boolean {
+    const room = this.#terminal.columns ?? Number.POSITIVE_INFINITY;
+    const leftOut: string[] = [];
+    for (;;) {
+      const last = this.#columns.findLastIndex(({ spare }) => spare === true);
+      if (last < 0 || lineWidth(this.#widths()) <= room) break;
+      leftOut.unshift(this.#columns[last]!.title);
+      this.#columns = this.#columns.filter((_, i) => i !== last);
+      this.#wanted = this.#wanted.filter((_, i) => i !== last);
+    }
+    this.#leftOut = leftOut;
+    return leftOut.length > 0;
   }
 
   #title(widths: readonly number[]): void {
@@ -182,15 +240,21 @@ export class TablePrinter<Row> {
   }
 }
 
+/** Characters that a value has beside its name, however narrow the terminal is. */
+const LEAST_ROOM = 20;
+
 /** Prints `name: value` lines with the values in one column; undefined and empty values are left out. */
 export function printFields(
   terminal: Terminal,
   fields: readonly (readonly [string, string | undefined])[],
 ): void {
   const present = fields.filter(([, value]) => value !== undefined && value !== '');
-  const wide = Math.max(0, ...present.map(([name]) => name.length));
+  const wide = Math.max(0, ...present.map(([name]) => name.length)) + 2;
+  const room = terminal.columns === undefined ? undefined : Math.max(LEAST_ROOM, terminal.columns - wide);
   for (const [name, value] of present) {
-    terminal.write(`${paint(terminal, 'dim', `${name}:`)}${' '.repeat(wide - name.length + 1)}${value}\n`);
+    const [first, ...more] = wrap(value!, room, 0);
+    terminal.write(`${paint(terminal, 'dim', `${name}:`)}${' '.repeat(wide - name.length - 1)}${first}\n`);
+    for (const line of more) terminal.write(`${' '.repeat(wide)}${line}\n`);
   }
 }
 
@@ -249,16 +313,27 @@ function width(text: string): number {
   return [...stripVTControlCharacters(text)].length;
 }
 
-/** Takes from the columns that may shrink, the widest first, until the line fits or nothing is left to take. */
+function lineWidth(widths: readonly number[]): number {
+  return widths.reduce((sum, w) => sum + w, 0) + 2 * (widths.length - 1);
+}
+
+/**
+ * Takes from the columns that may shrink, the widest first, until the line fits or nothing is left to take; then from all others whose
+ * text can be cut: numbers, which stand at the right, would be other numbers.
+ */
 function shrink<Row>(columns: readonly Column<Row>[], widths: number[], room: number): void {
-  const least = 8;
-  const total = (): number => widths.reduce((sum, w) => sum + w, 0) + 2 * (widths.length - 1);
-  for (let over = total() - room; over > 0; over = total() - room) {
-    let widest = -1;
-    columns.forEach((column, i) => {
-      if (column.shrink && widths[i]! > least && (widest < 0 || widths[i]! > widths[widest]!)) widest = i;
-    });
-    if (widest < 0) return;
-    widths[widest] = Math.max(least, widths[widest]! - over);
-  }
+  const pass = (may: (column: Column<Row>) => boolean): void => {
+    const least = 8;
+    for (let over = lineWidth(widths) - room; over > 0; over = lineWidth(widths) - room) {
+      let widest = -1;
+      columns.forEach((column, i) => {
+        if (may(column) && widths[i]! > least && (widest < 0 || widths[i]! > widths[widest]!)) widest = i;
+      });
+      if (widest < 0) return;
+      widths[widest] = Math.max(least, widths[widest]! - over);
+    }
+  };
+  pass((column) => column.shrink === true);
+  if (columns.some(({ spare }) => spare)) return;
+  pass((column) => column.align !== 'right');
 }

@@ -1,4 +1,5 @@
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
+import { nearest } from '#daemon/problem.ts';
 import { readVersion } from '#daemon/version.ts';
 import { RpcError } from '#proto/error.ts';
 import { bgpCommand } from './bgp.ts';
@@ -7,7 +8,7 @@ import { felixCommand } from './felix.ts';
 import { ipamCommand } from './ipam.ts';
 import { labCommand } from './lab.ts';
 import type { Format, Terminal } from './output.ts';
-import { paint } from './output.ts';
+import { paint, wrap } from './output.ts';
 import { policyCommand } from './policy.ts';
 import { statusCommand } from './status.ts';
 import { versionCommand } from './version.ts';
@@ -22,6 +23,8 @@ export const EXIT = {
   usage: 2,
   /** The daemon that it is for does not answer. */
   unreachable: 3,
+  /** Ctrl-C before the answer was complete: 128 and the number of SIGINT (signal(7)). */
+  broken: 130,
 } as const;
 
 /** What a command may touch of the world. */
@@ -127,17 +130,46 @@ export function textMatching(form: RegExp, expected: string): (text: string) => 
   };
 }
 
-/** commander's defaults for every command below: no process.exit, our streams. */
-function prepare(command: Command, context: Context): void {
+/** commander's defaults for every command below: no process.exit, our streams, a mistake told in one line. */
+function prepare(command: Command, context: Context, above: readonly string[] = []): void {
+  const path = [...above, command.name()];
+  const { out, error } = context;
   command.exitOverride();
-  command.showHelpAfterError('(add --help for what there is)');
   command.configureOutput({
-    writeOut: (text) => context.out.write(text),
-    writeErr: (text) => context.error.write(text),
-    getOutHelpWidth: () => context.out.columns ?? 100,
-    getErrHelpWidth: () => context.error.columns ?? 100,
+    writeOut: (text) => out.write(fitted(text, out.columns)),
+    writeErr: (text) => error.write(fitted(text, error.columns)),
+    getOutHelpWidth: () => out.columns ?? 100,
+    getErrHelpWidth: () => error.columns ?? 100,
+    outputError: (text) => {
+      error.write(`${paint(error, 'red', 'error:')} ${slipText(command, path.join(' '), text)}\n`);
+    },
   });
-  for (const below of command.commands) prepare(below as Command, context);
+  // Also beside long names of commands what they do is broken between words.
+  command.configureHelp({ minWidthToWrap: 24, subcommandTerm: (below) => below.name() });
+  for (const below of command.commands) prepare(below as Command, context, path);
+}
+
+/** What commander says of a mistake, and what to do about it. */
+function slipText(command: Command, path: string, text: string): string {
+  const said = text
+    .trim()
+    .replace(/^error: /, '')
+    .replaceAll(/\s*\n\s*/g, ' ');
+  const [, unknown] =
+    /^unknown command '(.*?)'/.exec(said) ??
+    ((command.commands.length > 0 && /^too many arguments for .* got \d+: (.*?)[,.]/.exec(said)) || []);
+  if (unknown === undefined) return `${said.replace(/\.$/, '')} (${path} --help says more)`;
+  const names = command.commands.map((each) => each.name());
+  const near = nearest(unknown, names);
+  return `${path}: unknown command ${unknown}, expected one of ${names.join(', ')}${near === undefined ? '' : ` (did you mean ${near}?)`}`;
+}
+
+/** Lines of a help that are too long go on further in than they began. */
+function fitted(text: string, columns: number | undefined): string {
+  return text
+    .split('\n')
+    .flatMap((line) => wrap(line, columns, /^ */.exec(line)![0].length + 2))
+    .join('\n');
 }
 
 function report(error: unknown, context: Context): number {
@@ -155,7 +187,7 @@ function report(error: unknown, context: Context): number {
   }
   if (error instanceof RpcError) {
     if (error.code === 'UNAVAILABLE' || error.code === 'DEADLINE_EXCEEDED') {
-      say(`the daemon does not answer: ${error.message}${remedyOf(error.message)}`);
+      say(`the daemon does not answer: ${error.message}${remedyOf(error)}`);
       return EXIT.unreachable;
     }
     say(error.message);
@@ -175,8 +207,9 @@ function report(error: unknown, context: Context): number {
   throw error;
 }
 
-/** What to do about a socket that can not be reached. */
-function remedyOf(message: string): string {
+/** What to do about a daemon that does not answer. */
+export function remedyOf({ code, message }: RpcError): string {
+  if (code === 'DEADLINE_EXCEEDED') return '; it is stopped or very busy: its log may say why';
   if (/ENOENT|ECONNREFUSED/.test(message)) return '; start it, or say with --socket where it listens';
   return message.includes('EACCES') ? '; run it as root' : '';
 }

@@ -6,7 +6,16 @@ import type { margay as bgp } from '#proto/generated/bgp.js';
 import type { margay as felix } from '#proto/generated/felix.js';
 import type { margay as policy } from '#proto/generated/policy.js';
 import { neighborTable } from './bgp-view.ts';
-import { bytes, duration, paint, printFields, printTable, type Style, type Terminal } from './output.ts';
+import {
+  bytes,
+  duration,
+  paint,
+  printFields,
+  printTable,
+  type Style,
+  type Terminal,
+  wrap,
+} from './output.ts';
 
 export const DAEMONS = ['bgp', 'policy', 'felix'] as const;
 
@@ -44,8 +53,9 @@ export function printStatus(out: Terminal, node: NodeStatus, now: number): void 
     ['node', name],
     ['BGP', speaker && `AS ${speaker.localAs}, router id ${speaker.routerId}`],
   ]);
+  if (name !== '' || speaker !== undefined) out.write('\n');
 
-  head(out, 'Daemons');
+  out.write(`${paint(out, 'bold', 'Daemons')}\n`);
   const lines: readonly (readonly [DaemonName, Alive | undefined])[] = [
     ['bgp', speaker && { ...pick(speaker), memory: speaker.memoryBytes }],
     ['policy', policy.answer && { ...pick(policy.answer), memory: policy.answer.memory }],
@@ -56,7 +66,7 @@ export function printStatus(out: Terminal, node: NodeStatus, now: number): void 
       alive === undefined
         ? paint(out, 'red', `not there: ${node[daemon].missing}`)
         : `up ${ago(alive.startedAt)}, version ${alive.version}, ${bytes(alive.memory ?? 0)}`;
-    out.write(`  ${daemon.padEnd(6)}  ${text}\n`);
+    line(out, `  ${daemon.padEnd(6)}  ${text}`, 10);
   }
 
   if (bgp.answer !== undefined) printBgp(out, bgp.answer, now);
@@ -64,15 +74,18 @@ export function printStatus(out: Terminal, node: NodeStatus, now: number): void 
   if (felix.answer !== undefined || policy.answer !== undefined) printPolicy(out, node, ago);
 
   if (lines.every(([, alive]) => alive === undefined)) {
-    out.write(
-      '\nThis is no node of Margay. A node of the lab shows itself by: margay lab exec n1 -- margay status\n',
+    out.write('\n');
+    line(
+      out,
+      'This is no node of Margay. A node of the lab shows itself by: margay lab exec n1 -- margay status',
+      2,
     );
     return;
   }
   const errors = errorsOf(node);
   head(out, 'Errors');
   if (errors.length === 0) out.write(`  ${paint(out, 'green', 'none')}\n`);
-  for (const error of errors.slice(0, MOST_ERRORS)) out.write(`  ${paint(out, 'red', error)}\n`);
+  for (const error of errors.slice(0, MOST_ERRORS)) line(out, `  ${error}`, 4, 'red');
   more(out, errors.length, MOST_ERRORS);
 }
 
@@ -138,23 +151,27 @@ function printPolicy(
   );
   if (policy.answer !== undefined) {
     const objects = (policy.answer.objects ?? []).map(({ kind, count }) => `${kind} ${count}`).join(', ');
-    out.write(`  ${objects || 'no objects'}\n`);
+    line(out, `  ${objects || 'no objects'}`, 4);
   }
   if (dataplane) {
     const { chains, rules, elements, repairs } = dataplane;
-    out.write(
-      `  ${chains ?? 0} chains, ${rules ?? 0} rules, ${elements ?? 0} elements in the kernel; put right ${repairs ?? 0} times\n`,
+    line(
+      out,
+      `  ${chains ?? 0} chains, ${rules ?? 0} rules, ${elements ?? 0} elements in the kernel; put right ${repairs ?? 0} times`,
+      4,
     );
   }
 }
 
 /** All that the daemons complain of, the gravest first. */
-function errorsOf({ bgp, policy, felix }: NodeStatus): string[] {
+function errorsOf(node: NodeStatus): string[] {
+  const { bgp, policy, felix } = node;
   const speaker = bgp.answer?.status;
   const agent = felix.answer?.status;
   const text = (from: string, what: string | null | undefined): string[] =>
     what ? [`${from}: ${what}`] : [];
   return [
+    ...DAEMONS.filter((name) => node[name].answer === undefined).map((name) => `${name}: does not answer`),
     ...(agent?.problems ?? []).map(({ object, text }) => `felix: ${object}: ${text}`),
     ...(agent?.policy?.connected ? [] : text('felix, policy engine', agent?.policy?.lastError)),
     ...(policy.answer?.problems ?? []).map((problem) => `policy: ${problem}`),
@@ -172,7 +189,14 @@ function errorsOf({ bgp, policy, felix }: NodeStatus): string[] {
 const ESTABLISHED = 6;
 
 function head(out: Terminal, title: string, text = '', style?: Style): void {
-  out.write(`\n${paint(out, 'bold', title)}${text && `  ${paint(out, style, text)}`}\n`);
+  out.write('\n');
+  const [first, ...more] = wrap(`${title}  ${text}`, out.columns, 2);
+  out.write(`${paint(out, 'bold', title)}${paint(out, style, first!.slice(title.length).trimEnd())}\n`);
+  for (const rest of more) out.write(`${paint(out, style, rest)}\n`);
+}
+
+function line(out: Terminal, text: string, hang: number, style?: Style): void {
+  for (const part of wrap(text, out.columns, hang)) out.write(`${paint(out, style, part)}\n`);
 }
 
 function more(out: Terminal, count: number, shown: number): void {

@@ -105,7 +105,7 @@ async function ask<T>(
         : /EACCES|EPERM/.test(String(error))
           ? 'permission denied: run it as root'
           : error instanceof Error
-            ? error.message
+            ? error.message.replace(`unix:${socket}: `, '')
             : String(error);
     return { missing: `${socket}: ${why}` };
   }

@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import { getSystemErrorMessage } from 'node:util';
 
 /** Thrown when the file can not be read. */
 export class ConfigFileError extends Error {
@@ -7,7 +8,7 @@ export class ConfigFileError extends Error {
   readonly file: string;
 
   constructor(file: string, cause: unknown) {
-    super(`${file}: ${cause instanceof Error ? cause.message : String(cause)}`, { cause });
+    super(`${file}: ${reasonOf(cause)}, expected a configuration file of YAML`, { cause });
     this.file = file;
   }
 }
@@ -19,4 +20,11 @@ export function readConfigText(file: string): string {
   } catch (error) {
     throw new ConfigFileError(file, error);
   }
+}
+
+/** What the system says, without the name of the call. */
+function reasonOf(cause: unknown): string {
+  if (!(cause instanceof Error)) return String(cause);
+  const { errno } = cause as NodeJS.ErrnoException;
+  return errno === undefined ? cause.message : getSystemErrorMessage(errno);
 }

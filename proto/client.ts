@@ -4,7 +4,10 @@ import type { Method, Service } from './service.ts';
 
 export interface CallOptions {
   readonly signal?: AbortSignal;
-  /** Milliseconds until a unary call gives up; 10,000 unless told. Streams have none. */
+  /**
+   * Milliseconds until a unary call gives up, 10,000 unless told; of a stream the longest wait for the next reply, without end unless
+   * told.
+   */
   readonly timeoutMs?: number;
 }
 
@@ -57,7 +60,8 @@ function once(
 ): Promise<unknown> {
   const { path, requestSerialize, responseDeserialize } = method.definition;
   return new Promise((resolve, reject) => {
-    const deadline = Date.now() + (options.timeoutMs ?? 10_000);
+    const { timeoutMs = 10_000 } = options;
+    const deadline = Date.now() + timeoutMs;
     const call = client.makeUnaryRequest(
       path,
       requestSerialize,
@@ -67,7 +71,7 @@ function once(
       { deadline },
       (error, reply) => {
         options.signal?.removeEventListener('abort', cancel);
-        if (error) reject(explain(error, address));
+        if (error) reject(explain(error, address, timeoutMs));
         else resolve(reply);
       },
     );
@@ -94,23 +98,50 @@ async function* stream(
   const cancel = (): void => call.cancel();
   options.signal?.addEventListener('abort', cancel);
   if (options.signal?.aborted) cancel();
+  const { timeoutMs } = options;
+  let timer: NodeJS.Timeout | undefined;
+  let late = false;
+  const wait = (): void => {
+    if (timeoutMs === undefined) return;
+    timer = setTimeout(() => {
+      late = true;
+      call.cancel();
+    }, timeoutMs);
+  };
   try {
-    for await (const reply of call) yield reply;
+    wait();
+    for await (const reply of call) {
+      // The time that our reader takes is not the server's.
+      clearTimeout(timer);
+      yield reply;
+      wait();
+    }
   } catch (error) {
     if (options.signal?.aborted) return;
-    throw explain(error as ServiceError, address);
+    throw late
+      ? new RpcError('DEADLINE_EXCEEDED', tooLate(address, timeoutMs), { cause: error })
+      : explain(error as ServiceError, address, timeoutMs);
   } finally {
+    clearTimeout(timer);
     options.signal?.removeEventListener('abort', cancel);
     call.cancel();
   }
 }
 
-function explain(error: ServiceError, address: string): RpcError {
+function explain(error: ServiceError, address: string, timeoutMs: number | undefined): RpcError {
   const code = statusName(error.code);
   const text = error.details || error.message;
-  return new RpcError(code, code === 'UNAVAILABLE' ? `${address}: ${reasonOf(text)}` : text, {
-    cause: error,
-  });
+  const said =
+    code === 'UNAVAILABLE'
+      ? `${address}: ${reasonOf(text)}`
+      : code === 'DEADLINE_EXCEEDED'
+        ? tooLate(address, timeoutMs)
+        : text;
+  return new RpcError(code, said, { cause: error });
+}
+
+function tooLate(address: string, timeoutMs = 0): string {
+  return `${address}: no answer within ${timeoutMs / 1000} s`;
 }
 
 /** Of what gRPC says of a connection that can not be made, that which the system said: `connect ENOENT`. */

@@ -8,21 +8,22 @@ import { stringify } from 'yaml';
 import { podManifest } from '#lab/application.ts';
 import { Datastore, ManifestError } from '#lab/datastore.ts';
 import { waitFor } from '#lab/wait.ts';
+import { type Format, printData } from '../output.ts';
 import { CliError, type Context, EXIT } from '../program.ts';
 import { find } from './find.ts';
 
 export async function applyFile(
   { out, error }: Context,
   lab: string | undefined,
-  verb: 'apply' | 'delete',
-  file: string,
+  { verb, file, output }: { verb: 'apply' | 'delete'; file: string; output: Format },
 ): Promise<void> {
   const { datastore } = find(lab);
   const text = await read(file);
   const outcomes = refusing(() =>
     new Datastore(datastore)[verb](text, file === '-' ? 'standard input' : file),
   );
-  for (const { object, done } of outcomes) out.write(`${object}: ${done}\n`);
+  if (output !== 'table') printData(out, output, outcomes);
+  else for (const { object, done } of outcomes) out.write(`${object}: ${done}\n`);
   if (verb === 'apply' && outcomes.some(({ object }) => object.startsWith('Service '))) {
     error.write(
       'The lab has no service proxy: addresses of Services lead nowhere. Policies do not ask for them.\n',
@@ -37,13 +38,14 @@ export interface AddPodOptions {
   readonly label?: readonly string[];
   readonly node?: string;
   readonly port?: readonly string[];
+  readonly output: Format;
 }
 
 export async function addPod(
   { out }: Context,
   lab: string | undefined,
   name: string,
-  { namespace, label = [], node, port = ['80'] }: AddPodOptions,
+  { namespace, label = [], node, port = ['80'], output }: AddPodOptions,
 ): Promise<void> {
   const { datastore, state } = find(lab);
   const store = new Datastore(datastore);
@@ -69,7 +71,9 @@ export async function addPod(
     { what: `an address for pod ${namespace}/${name}; see what the lab itself says`, timeout: 15_000 },
   );
   const addresses = (pod.status!.podIPs as { ip: string }[]).map(({ ip }) => ip);
-  out.write(`pod ${namespace}/${name} runs on ${pod.spec!.nodeName} with ${addresses.join(', ')}\n`);
+  const { nodeName } = pod.spec!;
+  if (output !== 'table') printData(out, output, { namespace, name, node: nodeName, addresses });
+  else out.write(`pod ${namespace}/${name} runs on ${nodeName} with ${addresses.join(', ')}\n`);
 }
 
 function labelOf(text: string): [string, string] {

@@ -15,17 +15,19 @@ import { toolsOf } from '#lab/tools.ts';
 import { type NodePlace, namespacePrefix, podNamespace } from '#lab/topology.ts';
 import { waitFor } from '#lab/wait.ts';
 import { isUplinkUp, setUplink } from '#lab/world.ts';
+import { type Format, printAnswer } from '../output.ts';
 import { CliError, type Context } from '../program.ts';
 import { find } from './find.ts';
 
-export async function labDown({ out }: Context, lab: string | undefined): Promise<void> {
+export async function labDown({ out }: Context, lab: string | undefined, output: Format): Promise<void> {
   const { state } = find(lab);
   process.kill(state.pid, 'SIGTERM');
   await waitFor(() => ownerOf(state.topology.name) === undefined, {
     what: `the end of lab ${state.topology.name}, process ${state.pid}`,
     timeout: 30_000,
   });
-  out.write(`lab ${state.topology.name} is gone\n`);
+  const { name } = state.topology;
+  printAnswer(out, output, { lab: name, done: 'gone' }, `lab ${name} is gone`);
 }
 
 /** Runs a command in a pod, on a node or on the router, with this terminal. Its exit status is ours. */
@@ -58,22 +60,20 @@ export async function execIn(
 export function setLink(
   { out }: Context,
   lab: string | undefined,
-  direction: 'down' | 'up',
-  name: string,
+  { direction, node, output }: { direction: 'down' | 'up'; node: string; output: Format },
 ): void {
-  const node = nodeOf(find(lab), name);
-  const before = isUplinkUp(node);
-  setUplink(node, direction === 'up');
-  const same = before === (direction === 'up') ? ' already' : '';
-  out.write(`link of ${name} is ${direction}${same}\n`);
+  const place = nodeOf(find(lab), node);
+  const changed = isUplinkUp(place) !== (direction === 'up');
+  setUplink(place, direction === 'up');
+  const text = `link of ${node} is ${direction}${changed ? '' : ' already'}`;
+  printAnswer(out, output, { node, link: direction, changed }, text);
 }
 
 /** Kills a daemon and waits until the lab has started it again. */
 export async function killDaemon(
   { out }: Context,
   lab: string | undefined,
-  node: string,
-  daemon: string,
+  { node, daemon, output }: { node: string; daemon: string; output: Format },
 ): Promise<void> {
   const { pid, start } = daemonOf(find(lab).state, node, daemon);
   if (pid === undefined || startTime(pid) !== start)
@@ -90,7 +90,8 @@ export async function killDaemon(
       ),
     { what: `a new ${daemon} on ${node}` },
   );
-  out.write(`killed ${daemon} of ${node}, process ${pid}; it runs again as process ${next.pid}\n`);
+  const text = `killed ${daemon} of ${node}, process ${pid}; it runs again as process ${next.pid}`;
+  printAnswer(out, output, { node, daemon, killed: pid, pid: next.pid }, text);
 }
 
 /** Prints the end of a daemon's log, and what comes after it. */

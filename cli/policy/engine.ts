@@ -2,7 +2,7 @@ import type { Command } from 'commander';
 import { connect, type RpcClient } from '#proto/client.ts';
 import { RpcError } from '#proto/error.ts';
 import { policyService } from '#proto/policy.ts';
-import { CliError, EXIT } from '../program.ts';
+import { CliError, EXIT, remedyOf } from '../program.ts';
 
 /** Calls the engine that `--socket` of `margay policy` names. */
 export async function withEngine(
@@ -16,7 +16,9 @@ export async function withEngine(
   } catch (error) {
     if (!(error instanceof RpcError) || error.code !== 'UNAVAILABLE') throw error;
     throw new CliError(
-      `the policy engine does not answer on ${socket}: start one with margay policy --datastore DIR, or name its socket with --socket`,
+      /ENOENT|ECONNREFUSED/.test(error.message)
+        ? `the policy engine does not answer on ${socket}: start one with margay policy --datastore DIR, or name its socket with --socket`
+        : `the policy engine does not answer: ${error.message}${remedyOf(error)}`,
       EXIT.unreachable,
       { cause: error },
     );

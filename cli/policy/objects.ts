@@ -6,6 +6,9 @@ import { printData } from '../output.ts';
 import { CliError, type Context, outputOption } from '../program.ts';
 import { withEngine } from './engine.ts';
 
+/** Longest wait for the next part of the answer, in ms. */
+const PATIENCE = 10_000;
+
 /** `margay policy objects`. */
 export function objectsCommand(policy: Command, { out }: Context): void {
   policy
@@ -48,7 +51,7 @@ export async function currentObjects(policy: Command): Promise<Resource[]> {
 async function listManifests(policy: Command, kinds: readonly string[]): Promise<unknown[]> {
   const manifests: unknown[] = [];
   await withEngine(policy, async (engine) => {
-    for await (const batch of engine.listObjects({ kinds: [...kinds] })) {
+    for await (const batch of engine.listObjects({ kinds: [...kinds] }, { timeoutMs: PATIENCE })) {
       manifests.push(...batch.manifests.map((text) => JSON.parse(text) as unknown));
     }
   });

@@ -154,14 +154,25 @@ function away<T>(action: string, namespace: string, work: () => T): T {
     try {
       setns(home, CLONE_NEWNET);
     } catch (error) {
-      try {
-        fs.writeSync(2, `margay: this thread can not leave network namespace ${namespace}: ${error}\n`);
-      } finally {
-        // Also when nobody reads standard error any more.
-        abort();
+      // Who may not leave home has not left it.
+      if (!isHome(home)) {
+        try {
+          fs.writeSync(2, `margay: this thread can not leave network namespace ${namespace}: ${error}\n`);
+        } finally {
+          // Also when nobody reads standard error any more.
+          abort();
+        }
       }
     }
     close(home);
+  }
+}
+
+function isHome(home: number): boolean {
+  try {
+    return fs.statSync(THREAD_NAMESPACE).ino === fs.fstatSync(home).ino;
+  } catch {
+    return false;
   }
 }
 

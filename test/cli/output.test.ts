@@ -1,10 +1,19 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { closeSync, openSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { parse } from 'yaml';
-import { type Column, ListPrinter, printTable, TablePrinter, type Terminal, wrap } from '#cli/output.ts';
+import {
+  type Column,
+  ListPrinter,
+  printFields,
+  printTable,
+  TablePrinter,
+  type Terminal,
+  wrap,
+} from '#cli/output.ts';
 
 class Screen implements Terminal {
   text = '';
@@ -66,6 +75,39 @@ describe('a table', () => {
     expect(screen.lines).toEqual(['A    B  C', 'one  1  a very long…']);
   });
 
+  test('leaves out what can be spared where that is not enough, the last first, and says so', () => {
+    const columns: readonly Column<Row>[] = [
+      { title: 'NAME', text: ([a]) => a },
+      { title: 'FIRST', text: ([, b]) => b, align: 'right', spare: true },
+      { title: 'SECOND', text: ([, , c]) => c, align: 'right', spare: true },
+    ];
+    const rows: Row[] = [['eleven char', '1', '2']];
+    const shown = (width: number) => {
+      const screen = new Screen(width);
+      printTable(screen, columns, rows);
+      for (const line of screen.lines) expect([...line].length).toBeLessThanOrEqual(width);
+      return screen.lines;
+    };
+    expect(shown(26)).toHaveLength(2);
+    expect(shown(25)).toEqual([
+      'NAME         FIRST',
+      'eleven char      1',
+      'no room for SECOND; -o',
+      '    json has all'.trimStart(),
+    ]);
+    expect(shown(17).slice(0, 2)).toEqual(['NAME', 'eleven char']);
+  });
+
+  test('cuts any text before it is too wide, and never a number', () => {
+    const columns: readonly Column<Row>[] = [
+      { title: 'A', text: ([a]) => a },
+      { title: 'B', text: ([, b]) => b, align: 'right' },
+    ];
+    const screen = new Screen(20);
+    printTable(screen, columns, [['a name that is long', '123456789', '']]);
+    expect(screen.lines).toEqual(['A                  B', 'a name t…  123456789']);
+  });
+
   test('of few rows is put in order, one of many is printed as they come', () => {
     const order = ([a]: Row, [b]: Row) => Number(a) - Number(b);
     const few = new Screen();
@@ -83,6 +125,22 @@ describe('a table', () => {
     long.end();
     expect(many.lines).toHaveLength(rows + 1);
     expect(many.lines[1]).toBe(`${rows}`);
+  });
+});
+
+describe('fields', () => {
+  test('have their values in one column, in which a long one goes on', () => {
+    const screen = new Screen(30);
+    printFields(screen, [
+      ['a', 'short'],
+      ['longer', 'a value that has more words than fit'],
+      ['none', ''],
+    ]);
+    expect(screen.lines).toEqual([
+      'a:      short',
+      'longer: a value that has more',
+      '        words than fit',
+    ]);
   });
 });
 
@@ -142,5 +200,20 @@ describe('standard output', () => {
     const child = spawn(process.execPath, [main, 'version'], { stdio: ['ignore', 'pipe', 'inherit'] });
     child.stdout.destroy();
     expect(await once(child, 'exit')).toEqual([141, null]);
+  });
+
+  test('to a disk that is full is an error in one line, of every command', async () => {
+    const main = fileURLToPath(new URL('../../cli/main.ts', import.meta.url));
+    const full = openSync('/dev/full', 'w');
+    for (const words of [['version'], ['bgp', '--help']]) {
+      const child = spawn(process.execPath, [main, ...words], { stdio: ['ignore', full, 'pipe'] });
+      let said = '';
+      child.stderr!.setEncoding('utf8').on('data', (text) => {
+        said += text;
+      });
+      expect(await once(child, 'close')).toEqual([1, null]);
+      expect(said).toBe('error: the output can not be written: no space left on device\n');
+    }
+    closeSync(full);
   });
 });

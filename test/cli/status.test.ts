@@ -91,9 +91,18 @@ describe('the status of a node', () => {
     expect(text).toMatch(/Errors\n {2}none\n$/);
   });
 
+  test('fits a narrow terminal too', () => {
+    for (const columns of [50, 60, 70]) {
+      for (const line of show(healthy, columns).split('\n')) {
+        expect([...line].length, line).toBeLessThanOrEqual(columns);
+      }
+    }
+  });
+
   test('says of each daemon that is not there so in one line, and goes on with the others', () => {
     const text = show({ ...healthy, policy: { missing: '/run/p.sock: nobody listens' } });
     expect(text).toContain('  policy  not there: /run/p.sock: nobody listens\n');
+    expect(text).toMatch(/Errors\n {2}policy: does not answer\n$/);
     expect(text).toContain('Sessions  1 of 1 established\n');
     const { answer } = healthy.felix;
     const without = show({ ...healthy, felix: { missing: 'x: no such socket' } });
@@ -157,7 +166,9 @@ describe('the status of a node', () => {
   test.each([
     ['bgp', 'route', '10.0.0.1'],
     ['bgp', 'neighbors'],
+    ['bgp', 'rib'],
     ['ipam', 'show'],
+    ['ipam', 'check'],
     ['policy', 'explain', 'a', 'b', '80'],
     ['felix', 'endpoints'],
   ])('and so is margay %s %s', async (...words) => {

@@ -41,6 +41,65 @@ describe('every command', () => {
     });
   }
 
+  const has = (command: Command, flag: string): boolean => command.options.some(({ long }) => long === flag);
+  const ends = all(program)
+    .filter(({ command }) => command.commands.length === 0)
+    .map(({ path, command }) => ({ path: path.replace('margay ', ''), command }));
+
+  test('answers in JSON and YAML too, but for what is no answer of its own', () => {
+    expect(ends.filter(({ command }) => !has(command, '--output')).map(({ path }) => path)).toEqual([
+      'policy compile', // a ruleset, in the language of nft
+      'lab up', // a tour, to be looked at
+      'lab exec', // what the other command says
+      'lab logs', // the lines of the log as they are
+      'completion', // a script
+    ]);
+  });
+
+  test('that shows how things are can go on showing it', () => {
+    const shows = ends.filter(({ command }) => has(command, '--watch')).map(({ path }) => path);
+    expect(shows).toEqual([
+      'status',
+      ...['status', 'neighbors', 'neighbor', 'rib', 'route'].map((name) => `bgp ${name}`),
+      ...['status', 'explain'].map((name) => `policy ${name}`),
+      ...['status', 'endpoints'].map((name) => `felix ${name}`),
+      ...['show', 'check'].map((name) => `ipam ${name}`),
+      ...['status', 'reach'].map((name) => `lab ${name}`),
+    ]);
+    // The rest does something, says something that does not change, or follows by itself.
+    const others = ends.filter(({ path }) => !shows.includes(path)).map(({ path }) => path);
+    expect(others).toEqual([
+      ...['advertise', 'withdraw', 'reset', 'enable', 'disable', 'reload', 'events'].map(
+        (name) => `bgp ${name}`,
+      ),
+      ...['diff', 'compile', 'objects'].map((name) => `policy ${name}`),
+      'ipam release',
+      ...['up', 'down', 'apply', 'delete', 'add-pod', 'exec', 'link', 'kill', 'logs'].map(
+        (name) => `lab ${name}`,
+      ),
+      'version',
+      'completion',
+    ]);
+  });
+
+  test('fits a narrow terminal with its help', () => {
+    const narrow = { ...page, columns: 60 };
+    const tree = buildProgram({
+      out: narrow,
+      error: narrow,
+      now: () => 0,
+      signal: new AbortController().signal,
+    });
+    for (const { path, command } of all(tree)) {
+      written = '';
+      command.outputHelp();
+      for (const line of written.split('\n')) {
+        // A command line stays whole, to be copied.
+        if (!/^ {2,}margay /.test(line)) expect([...line].length, `${path}: ${line}`).toBeLessThanOrEqual(60);
+      }
+    }
+  });
+
   test('stands in docs/cli.md with all its options and arguments; `npm run docs` writes that page', () => {
     expect(outline(readFileSync(REFERENCE, 'utf8'))).toEqual(outline(renderReference()));
   });

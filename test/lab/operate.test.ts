@@ -115,6 +115,8 @@ describe('a running lab', { timeout: 150_000 }, () => {
     );
     expect(await apply(good)).toBe('Namespace extra: created\n');
     expect(await apply(good)).toBe('Namespace extra: unchanged\n');
+    const again = await margay(['lab', '--lab', lab.name, 'apply', '-f', '-', '-o', 'json'], { input: good });
+    expect(JSON.parse(again)).toEqual([{ object: 'Namespace extra', done: 'unchanged' }]);
   });
 
   test('has policies in force as they are applied and deleted', async () => {
@@ -184,7 +186,9 @@ describe('a running lab', { timeout: 150_000 }, () => {
     expect(await lab.run('link', 'down', 'n2')).toBe('link of n2 is down\n');
     await waitFor(async () => (await sees()) === '', { what: 'the route is gone', timeout: 45_000 });
     expect(await lab.run('reach')).toContain('outside → shop/api-1:9090 is closed, and policies allow it');
-    expect(await lab.run('link', 'up', 'n2')).toBe('link of n2 is up\n');
+    const link = await lab.run('link', 'up', 'n2', '-o', 'json');
+    expect(JSON.parse(link)).toEqual({ node: 'n2', link: 'up', changed: true });
+    expect(await lab.run('link', 'up', 'n2')).toBe('link of n2 is up already\n');
     await waitFor(async () => (await sees()) !== '', { what: 'the route is back', timeout: 45_000 });
     await expect(lab.run('link', 'sideways', 'n2')).rejects.toMatchObject({ status: 2 });
   });

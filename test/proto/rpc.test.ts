@@ -161,6 +161,36 @@ describe('services on a unix socket', () => {
     await expect(second.listenUnix(path)).rejects.toThrow(`${path}: another process is listening there`);
   });
 
+  test('a server that does not answer is told in words, with its address and for how long', async () => {
+    const never = new Promise<never>(() => {});
+    const { path, client } = await serve({
+      getStatus: () => never,
+      // biome-ignore lint/correctness/useYield: it never comes to that
+      listRoutes: async function* () {
+        await never;
+      },
+    });
+    const late = { code: 'DEADLINE_EXCEEDED', message: `unix:${path}: no answer within 0.05 s` };
+    await expect(client.getStatus({}, { timeoutMs: 50 })).rejects.toMatchObject(late);
+    const stream = client.listRoutes({}, { timeoutMs: 50 })[Symbol.asyncIterator]();
+    await expect(stream.next()).rejects.toMatchObject(late);
+  });
+
+  test('a stream may take as long as it likes to be read', async () => {
+    const { client } = await serve({
+      listRoutes: async function* () {
+        yield { routes: [] };
+        yield { routes: [] };
+      },
+    });
+    let replies = 0;
+    for await (const _ of client.listRoutes({}, { timeoutMs: 200 })) {
+      replies++;
+      await new Promise((resolve) => setTimeout(resolve, 400));
+    }
+    expect(replies).toBe(2);
+  });
+
   test('a server that is not there is UNAVAILABLE and named', async () => {
     const client = connect(bgpService, 'unix:/nonexistent/bgp.sock');
     closing.push(() => client.close());

@@ -243,6 +243,15 @@ describe('a network namespace', () => {
     expect(here()).toBe(home);
   });
 
+  test('that may not be made is an error, and not the end: who may not leave home has not left it', async () => {
+    const url = new URL('../../../kernel/sys/namespace.ts', import.meta.url);
+    const script = `
+      const { NetworkNamespace } = await import(${JSON.stringify(url.href)});
+      try { NetworkNamespace.anonymous() } catch (error) { console.log(error.code) }`;
+    const node = [process.execPath, '--input-type=module', '-e', script];
+    expect(await runCommand('setpriv', ['--bounding-set=-sys_admin', '--', ...node])).toBe('EPERM\n');
+  });
+
   test('that can not be left ends the process also when nobody reads its standard error', async () => {
     const child = spawn(process.execPath, [new URL('./stranded.ts', import.meta.url).pathname, 'main'], {
       stdio: ['ignore', 'pipe', 'pipe'],
