@@ -27,7 +27,7 @@ export class MargayTorDriver implements TorDriver {
       {
         command: margay.command,
         args: [...margay.args, 'bgp', '--config', files.config('bgp')],
-        ready: async () => (await this.#api.getStatus({})).routerId !== '',
+        ready: async () => (await this.#api.getStatus({}, { timeoutMs: 2000 })).routerId !== '',
       },
     ];
   }

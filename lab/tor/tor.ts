@@ -124,7 +124,8 @@ export class Tor {
   async #ready(look: () => Promise<boolean>): Promise<void> {
     await waitFor(async () => this.#stopped || (await look()), {
       what: `${this.#topology.tor.kind} answers`,
-      timeout: 20_000,
+      // On a machine that has much else to do, programs start slowly.
+      timeout: 60_000,
       interval: 50,
       details: () => this.#daemons.flatMap((daemon) => daemon.lastLines(5)).join('\n'),
     });

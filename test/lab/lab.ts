@@ -56,7 +56,7 @@ export class LabProcess implements AsyncDisposable {
     try {
       await waitFor(() => lab.#log.includes('The lab stays up') || lab.child.exitCode !== null, {
         what: `lab ${name} is up`,
-        timeout: 45_000,
+        timeout: 90_000,
         details: () => lab.#log,
       });
       if (lab.child.exitCode !== null) throw new Error(`the lab ended:\n${lab.#log}`);
