@@ -9,6 +9,7 @@ import os from 'node:os';
 import { join } from 'node:path';
 import { createNetns } from '#test/helpers/netns.ts';
 import { newTempFolder } from '#test/helpers/owner.ts';
+import { Report } from '../kernel/frame.ts';
 import { measureTraffic } from './traffic.ts';
 import { bundle, Caller, type Container, Daemons, makeContainers, median, objects, PLUGIN } from './world.ts';
 
@@ -132,4 +133,8 @@ async function pods(): Promise<void> {
 hurry();
 await bundle();
 if (only !== 'traffic') await pods();
-if (only !== 'pods') await measureTraffic();
+if (only !== 'pods') {
+  const report = new Report();
+  await measureTraffic(report);
+  if (!report.finish()) process.exitCode = 1;
+}

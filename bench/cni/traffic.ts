@@ -2,22 +2,38 @@ import fs from 'node:fs';
 import { join } from 'node:path';
 import { connect, createNetns, type Netns } from '#test/helpers/netns.ts';
 import { newTempFolder } from '#test/helpers/owner.ts';
-import { waitFor } from '#test/helpers/wait.ts';
-import { Caller, Daemons, median, PLUGIN } from './world.ts';
+import type { Report } from '../kernel/frame.ts';
+import { gigabits, listen, thousandDatagrams } from '../path/iperf.ts';
+import { timePackets, type Way } from '../path/rounds.ts';
+import { inTurns, type Turns } from '../path/turns.ts';
+import { startServiceProxy } from './service-proxy.ts';
+import { Caller, Daemons, PLUGIN } from './world.ts';
 
-const ROUNDS = 5;
-const SECONDS = 2;
+const CLIENT = '10.1.1.1';
+const SERVER = '10.1.2.1';
+const PORT = 9000;
+const ROUNDS = 200;
+const BURST = 100;
+const IPERF_ROUNDS = 15;
 
 /** Two nodes with a pod each, and a link between the nodes. */
-interface Pair {
+interface Pair extends Way {
   readonly name: string;
-  readonly from: Netns;
-  readonly to: Netns;
-  readonly address: string;
 }
 
-/** Pod to pod across two nodes: by Margay with policies in force, and by routes alone. In turns; medians. */
-export async function measureTraffic(): Promise<void> {
+/** What of it is measured: greater is better for some, and what it may lose beside its baseline. */
+interface Figure {
+  readonly title: string;
+  readonly digits: number;
+  readonly turns: Turns;
+  readonly limit: { readonly atLeast?: number; readonly atMost?: number };
+}
+
+/**
+ * Pod to pod across two nodes: by routes alone and by Margay with policies in force, each on nodes without a service proxy and on
+ * nodes with one.
+ */
+export async function measureTraffic(report: Report): Promise<void> {
   const namespaces: Netns[] = [];
   const make = (): Netns => {
     const netns = createNetns();
@@ -28,39 +44,13 @@ export async function measureTraffic(): Promise<void> {
   const daemons: Daemons[] = [];
   const callers: Caller[] = [];
   try {
-    const pairs: Pair[] = [await withMargay(), plain()];
-    const results = pairs.map(() => ({ tcp: [] as number[], udp: [] as number[], rtt: [] as number[] }));
-    for (const { from, to, address } of pairs) {
-      to.spawn('iperf3', ['-s'], { stdio: 'ignore' });
-      await waitFor(() => to.execAsync('sh', ['-c', 'ss -tln | grep -q :5201']).then(() => true), {
-        what: 'iperf3',
-      });
-      await from.execAsync('ping', ['-c1', '-W5', address]);
-    }
-    for (let round = 0; round < ROUNDS; round++) {
-      for (const [i, { from, address }] of pairs.entries()) {
-        const iperf = async (...args: string[]) =>
-          JSON.parse(await from.execAsync('iperf3', ['-J', '-c', address, '-t', String(SECONDS), ...args]))
-            .end;
-        results[i]!.tcp.push((await iperf()).sum_received.bits_per_second / 1e9);
-        const udp = (await iperf('-u', '-b', '0', '-l', '64')).sum;
-        results[i]!.udp.push((udp.packets - udp.lost_packets) / udp.seconds / 1000);
-        const ping = await from.execAsync('ping', ['-q', '-i', '0.001', '-c', '1000', address]);
-        results[i]!.rtt.push(1000 * Number(/= [\d.]+\/([\d.]+)\//.exec(ping)![1]));
-      }
-    }
-    console.log(
-      `\npod to pod across two nodes   ${pairs.map(({ name }) => name.padStart(14)).join('')}   ratio`,
-    );
-    for (const [key, title, digits] of [
-      ['tcp', 'TCP, Gbit/s', 1],
-      ['udp', 'UDP of 64 bytes, thousand/s', 0],
-      ['rtt', 'round trip, microseconds', 0],
-    ] as const) {
-      const values = results.map((each) => median(each[key]));
-      const shown = values.map((value) => value.toFixed(digits).padStart(14)).join('');
-      console.log(`${title.padEnd(30)}${shown}${(values[0]! / values[1]!).toFixed(2).padStart(8)}`);
-    }
+    const pairs: Pair[] = [
+      plain('routes alone', nodes()),
+      plain('service proxy', nodes(startServiceProxy)),
+      await withMargay('Margay', nodes()),
+      await withMargay('both', nodes(startServiceProxy)),
+    ];
+    print(report, pairs, await measure(pairs));
   } finally {
     for (const caller of callers) caller.close();
     for (const each of daemons) each.stop();
@@ -68,7 +58,8 @@ export async function measureTraffic(): Promise<void> {
     fs.rmSync(folder, { recursive: true, force: true });
   }
 
-  function nodes(): [Netns, Netns] {
+  /** @param change what is to be done to each */
+  function nodes(change?: (node: Netns) => void): [Netns, Netns] {
     const [a, b] = [make(), make()];
     for (const node of [a, b]) node.sysctl('net.ipv4.ip_forward', 1);
     connect(
@@ -77,13 +68,14 @@ export async function measureTraffic(): Promise<void> {
     );
     a.exec('ip', ['route', 'add', '10.1.2.0/24', 'via', '192.0.2.2']);
     b.exec('ip', ['route', 'add', '10.1.1.0/24', 'via', '192.0.2.1']);
+    for (const node of [a, b]) change?.(node);
     return [a, b];
   }
 
-  async function withMargay(): Promise<Pair> {
+  async function withMargay(name: string, [a, b]: [Netns, Netns]): Promise<Pair> {
     const pods: Netns[] = [];
-    for (const [i, node] of nodes().entries()) {
-      const each = new Daemons(node, join(folder, `n${i + 1}`), [`10.1.${i + 1}.0/24`]);
+    for (const [i, node] of [a, b].entries()) {
+      const each = new Daemons(node, join(folder, `${name}${i + 1}`), [`10.1.${i + 1}.0/24`]);
       daemons.push(each);
       each.startPolicy(policies(), `n${i + 1}`);
       await each.startFelix();
@@ -96,12 +88,12 @@ export async function measureTraffic(): Promise<void> {
       await caller.call('ADD', [{ id: `pod${i + 1}`, netns: pod }]);
       pods.push(pod);
     }
-    return { name: 'with policies', from: pods[0]!, to: pods[1]!, address: '10.1.2.1' };
+    return { name, client: pods[0]!, server: pods[1]! };
   }
 
   /** The same pairs and routes, by hand. */
-  function plain(): Pair {
-    const pods = nodes().map((node, i) => {
+  function plain(name: string, [a, b]: [Netns, Netns]): Pair {
+    const pods = [a, b].map((node, i) => {
       const pod = make();
       const address = `10.1.${i + 1}.1`;
       connect({ netns: node, name: 'pod0' }, { netns: pod, name: 'eth0', addresses: [`${address}/32`] });
@@ -112,8 +104,56 @@ export async function measureTraffic(): Promise<void> {
       pod.exec('ip', ['route', 'add', 'default', 'via', '169.254.1.1']);
       return pod;
     });
-    return { name: 'routes alone', from: pods[0]!, to: pods[1]!, address: '10.1.2.1' };
+    return { name, client: pods[0]!, server: pods[1]! };
   }
+}
+
+async function measure(pairs: readonly Pair[]): Promise<Figure[]> {
+  for (const { client, server } of pairs) {
+    await listen(server);
+    await client.execAsync('ping', ['-c1', '-W5', SERVER]);
+  }
+  const packets = { source: CLIENT, destination: SERVER, port: PORT, rounds: ROUNDS, count: () => BURST };
+  return [
+    {
+      title: 'TCP, Gbit/s',
+      digits: 1,
+      turns: await inTurns(pairs, IPERF_ROUNDS, (pair) => gigabits(pair, SERVER)),
+      limit: { atLeast: 0.95 },
+    },
+    {
+      title: 'UDP of 64 bytes, thousand/s',
+      digits: 0,
+      turns: await inTurns(pairs, IPERF_ROUNDS, (pair) => thousandDatagrams(pair, SERVER, 64)),
+      limit: { atLeast: 0.95 },
+    },
+    {
+      title: 'round trip between two processes, ns',
+      digits: 0,
+      turns: await timePackets('talk', pairs, packets),
+      limit: { atMost: 1.05 },
+    },
+    {
+      title: 'round trip without waking anybody, ns',
+      digits: 0,
+      turns: await timePackets('echo', pairs, packets),
+      limit: {},
+    },
+  ];
+}
+
+function print(report: Report, pairs: readonly Pair[], figures: readonly Figure[]): void {
+  report.heading('Pod to pod across two nodes, 101 policies in force with Margay');
+  const [alone, proxy, ours, both] = [0, 1, 2, 3];
+  report.table(
+    ['', ...pairs.map(({ name }) => name), 'Margay to routes', 'both to service proxy'],
+    figures.map(({ title, digits, turns, limit }) => [
+      title,
+      ...pairs.map((_, i) => turns.median(i).toFixed(digits)),
+      report.bar(`${title}: Margay against routes alone`, turns.ratio(ours!, alone!), limit),
+      report.bar(`${title}: both against the service proxy alone`, turns.ratio(both!, proxy!), limit),
+    ]),
+  );
 }
 
 /** Both pods isolated in both directions, allowed to talk to each other by their labels, among 100 other policies. */

@@ -14,8 +14,9 @@ import { policyService } from '#proto/policy.ts';
 import { createNetns } from '#test/helpers/netns.ts';
 import { waitFor } from '#test/helpers/wait.ts';
 import { median, ms, type Report, type Section, sideBySide, time } from '../kernel/frame.ts';
-import { BLAST, CLIENT, Lane, SERVER, SERVER_INTERFACE } from './lane.ts';
+import { CLIENT, Lane, SERVER, SERVER_INTERFACE } from './lane.ts';
 
+const WATCH = new URL('../../build/bench-watch', import.meta.url).pathname;
 const ENGINE = join(import.meta.dirname, 'engine-process.ts');
 const PORT = 9000;
 const ROUNDS = Number(process.env.ROUNDS ?? 100);
@@ -59,13 +60,9 @@ export const changes: Section = {
         if (pod !== 'shop/server') dataplane.setEndpoint(endpoint(pod, `mgy${number++}`, addresses));
       }
       await dataplane.applied([], AbortSignal.timeout(60_000));
-      const watch = home.spawn(
-        BLAST,
-        ['watch', lane.client.path, lane.server.path, CLIENT, SERVER, String(PORT)],
-        {
-          stdio: ['ignore', 'pipe', 'inherit'],
-        },
-      );
+      const watch = home.spawn(WATCH, [lane.client.path, lane.server.path, CLIENT, SERVER, String(PORT)], {
+        stdio: ['ignore', 'pipe', 'inherit'],
+      });
       const seen = lines(createInterface(watch.stdout!));
       await seen();
       const run = async (line: string): Promise<number> => {

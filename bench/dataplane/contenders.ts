@@ -8,8 +8,6 @@ import { Compiler } from '#policy/compiler/compiler.ts';
 import { CLIENT, CLIENT_INTERFACE, Lane, SERVER, SERVER_INTERFACE } from './lane.ts';
 import { labelledPod, policyFor } from './objects.ts';
 
-type Listener = 'sink' | 'accept';
-
 export interface Contender {
   readonly name: string;
   readonly policies: number;
@@ -18,21 +16,26 @@ export interface Contender {
 }
 
 /** No ruleset at all. */
-export async function nothing(how: Listener, port: number): Promise<Contender> {
+export function nothing(): Contender {
+  return { name: 'nothing', policies: 0, lane: new Lane(), close: () => {} };
+}
+
+/** Connections are tracked, since a rule asks for it to which no packet comes. */
+export function tracked(): Contender {
   const lane = new Lane();
-  await lane.listen(port, how);
-  return { name: 'nothing', policies: 0, lane, close: () => {} };
+  lane.router.exec('nft', ['-f', '-'], {
+    input: 'table inet tracking {\nchain nobody {\nct state new accept\n}\n}\n',
+  });
+  return { name: 'tracked', policies: 0, lane, close: () => {} };
 }
 
 /** The dataplane, with so many policies on the server's pod, of which the last is about the client. */
 export async function compiled(
   count: number,
-  how: Listener,
   protocol: 'TCP' | 'UDP',
   ...ports: readonly number[]
 ): Promise<Contender> {
   const lane = new Lane();
-  await lane.listen(ports[0]!, how);
   const dataplane = new NftablesDataplane({
     settings: DEFAULT_SETTINGS,
     log: pino({ level: 'silent' }),
@@ -68,14 +71,12 @@ export async function compiled(
 }
 
 /** The same by a chain for the pod with a set and a rule for each policy, as a translation one to one would have it. */
-export async function rulePerPolicy(
+export function rulePerPolicy(
   count: number,
-  how: Listener,
   protocol: 'TCP' | 'UDP',
   ...ports: readonly number[]
-): Promise<Contender> {
+): Contender {
   const lane = new Lane();
-  await lane.listen(ports[0]!, how);
   const peer = (i: number) => (i === count - 1 ? CLIENT : `10.1.${i >> 8}.${i & 255}`);
   const policies = Array.from({ length: count }, (_, i) => i);
   const many = ports.length === 1 ? `${ports[0]}` : `{ ${ports.join(', ')} }`;

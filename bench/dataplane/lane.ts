@@ -5,9 +5,6 @@
 import { Conntrack } from '#kernel/conntrack/conntrack.ts';
 import { NetworkNamespace } from '#kernel/sys/namespace.ts';
 import { createNetns, type Netns } from '#test/helpers/netns.ts';
-import { waitFor } from '#test/helpers/wait.ts';
-
-export const BLAST = new URL('../../build/bench-blast', import.meta.url).pathname;
 
 export const CLIENT = '10.0.0.1';
 export const SERVER = '10.0.0.2';
@@ -32,23 +29,9 @@ export class Lane implements Disposable {
     this.#conntrack = Conntrack.open(this.namespace);
   }
 
-  async listen(port: number, how: 'sink' | 'accept' = 'sink'): Promise<void> {
-    let output = '';
-    const sink = this.server.spawn(BLAST, [how, SERVER, String(port)], {
-      stdio: ['ignore', 'pipe', 'inherit'],
-    });
-    sink.stdout!.on('data', (text) => {
-      output += text;
-    });
-    await waitFor(() => output.includes('ready'), { what: 'the sink' });
-  }
-
-  /** ns for each packet. */
-  async send(port: number, count: number, mode: 'same' | 'new'): Promise<number> {
-    if (mode === 'new') this.#conntrack.deleteMatching({});
-    return Number(
-      await this.client.execAsync(BLAST, ['send', CLIENT, SERVER, String(port), String(count), mode]),
-    );
+  /** Forgets the connections that the router keeps track of. */
+  forget(): void {
+    this.#conntrack.deleteMatching({});
   }
 
   [Symbol.dispose](): void {

@@ -1,12 +1,17 @@
-import { median, type Report, type Section } from '../kernel/frame.ts';
-import { type Contender, compiled, nothing, rulePerPolicy } from './contenders.ts';
+import type { Report, Section } from '../kernel/frame.ts';
+import { type Mode, timePackets } from '../path/rounds.ts';
+import type { Turns } from '../path/turns.ts';
+import { type Contender, compiled, nothing, rulePerPolicy, tracked } from './contenders.ts';
+import { CLIENT, SERVER } from './lane.ts';
 
 const COUNTS = [0, 1, 10, 100, 1_000, 10_000];
 const PORT = 9000;
-const PACKETS = 40_000;
-/** A rule each takes so long with many that fewer packets have to do. */
-const FEW_PACKETS = 2_000;
-const ROUNDS = 7;
+const ROUNDS = 300;
+/** Between them connections are forgotten. */
+const PARTS = 6;
+const BURST = 400;
+/** Of packets by rules in a burst: it should take as long as the others do. */
+const RULES = 40_000;
 
 /** Time for each packet with so many policies on the pod, beside a rule for each policy, and beside nothing. */
 export const packets: Section = {
@@ -14,29 +19,29 @@ export const packets: Section = {
   async run(report: Report): Promise<void> {
     const contenders: Contender[] = [];
     try {
-      contenders.push(await nothing('sink', PORT));
+      contenders.push(nothing(), tracked());
       for (const count of COUNTS) {
-        contenders.push(await compiled(count, 'sink', 'UDP', PORT));
-        if (count > 0) contenders.push(await rulePerPolicy(count, 'sink', 'UDP', PORT));
+        contenders.push(await compiled(count, 'UDP', PORT));
+        if (count > 0) contenders.push(rulePerPolicy(count, 'UDP', PORT));
       }
-      const taken = new Map(contenders.map((one) => [one, { same: [] as number[], new: [] as number[] }]));
-      for (let round = 0; round < ROUNDS; round++) {
-        for (let turn = 0; turn < contenders.length; turn++) {
-          const one = contenders[(round + turn) % contenders.length]!;
-          for (const mode of ['same', 'new'] as const) {
-            taken
-              .get(one)!
-              [mode].push(
-                await one.lane.send(
-                  PORT,
-                  one.name === 'rules' && one.policies >= 1_000 ? FEW_PACKETS : PACKETS,
-                  mode,
-                ),
-              );
-          }
-        }
-      }
-      print(report, contenders, (one, mode) => median(taken.get(one)![mode]));
+      const ways = contenders.map(({ lane }) => lane);
+      const time = (mode: Mode): Promise<Turns> =>
+        timePackets(mode, ways, {
+          source: CLIENT,
+          destination: SERVER,
+          port: PORT,
+          rounds: ROUNDS,
+          parts: PARTS,
+          before: () => {
+            for (const lane of ways) lane.forget();
+          },
+          count: (i) => {
+            const { name, policies } = contenders[i]!;
+            const rules = mode === 'new' && name === 'rules' ? policies : 0;
+            return Math.min(BURST, Math.max(16, Math.floor(RULES / rules)));
+          },
+        });
+      print(report, contenders, await time('same'), await time('new'));
     } finally {
       for (const { close, lane } of contenders) {
         close();
@@ -46,37 +51,35 @@ export const packets: Section = {
   },
 };
 
-function print(
-  report: Report,
-  contenders: Contender[],
-  figure: (one: Contender, mode: 'same' | 'new') => number,
-): void {
+function print(report: Report, contenders: readonly Contender[], same: Turns, first: Turns): void {
   report.heading('Time for each packet, µs: of an established connection, and of one that begins');
   const of = (name: string, policies: number) =>
-    contenders.find((one) => one.name === name && one.policies === policies);
-  const us = (one: Contender | undefined, mode: 'same' | 'new'): string =>
-    one ? (figure(one, mode) / 1000).toFixed(2) : '';
-  const empty = of('nothing', 0)!;
-  const none = of('margay', 0)!;
-  const single = of('margay', 1)!;
+    contenders.findIndex((one) => one.name === name && one.policies === policies);
+  const us = (turns: Turns, i: number): string => (i < 0 ? '' : (turns.median(i) / 1000).toFixed(2));
+  const none = of('margay', 0);
+  const single = of('margay', 1);
   const rows = COUNTS.map((count) => {
-    const ours = of('margay', count)!;
+    const ours = of('margay', count);
     const rules = of('rules', count);
-    const established = us(ours, 'same');
-    if (count > 0) {
-      report.bar(
-        `established, ${count} policies, against none`,
-        figure(ours, 'same') / figure(none, 'same'),
-        { atMost: 1.1 },
-      );
-    }
-    if (count > 1) {
-      report.bar(`new, ${count} policies, against one`, figure(ours, 'new') / figure(single, 'new'), {
-        atMost: 1.1,
-      });
-    }
-    return [String(count), established, us(ours, 'new'), us(rules, 'same'), us(rules, 'new')];
+    return [
+      String(count),
+      us(same, ours),
+      count === 0
+        ? ''
+        : report.bar(`established, ${count} policies, against none`, same.ratio(ours, none), { atMost: 1.1 }),
+      us(first, ours),
+      count <= 1
+        ? ''
+        : report.bar(`new, ${count} policies, against one`, first.ratio(ours, single), { atMost: 1.1 }),
+      us(same, rules),
+      us(first, rules),
+    ];
   });
-  report.table(['policies on the pod', 'established', 'new', 'rule each: established', 'new'], rows);
-  report.note(`  no ruleset at all: ${us(empty, 'same')}, ${us(empty, 'new')} (nothing is tracked)`);
+  const header = ['policies', 'established', 'to none', 'new', 'to one', 'rule each: established', 'new'];
+  report.table(header, rows);
+  for (const [name, what] of [
+    ['nothing', 'no ruleset, nothing tracked'],
+    ['tracked', 'no ruleset, connections tracked'],
+  ] as const)
+    report.note(`  ${what}: ${us(same, of(name, 0))}, ${us(first, of(name, 0))}`);
 }

@@ -1,48 +1,44 @@
-import { waitFor } from '#test/helpers/wait.ts';
-import { median, type Report, type Section } from '../kernel/frame.ts';
-import { type Contender, compiled, nothing, rulePerPolicy } from './contenders.ts';
-import { BLAST, SERVER } from './lane.ts';
+import type { Report, Section } from '../kernel/frame.ts';
+import { gigabits, listen } from '../path/iperf.ts';
+import { timePackets } from '../path/rounds.ts';
+import { inTurns, type Turns } from '../path/turns.ts';
+import { type Contender, compiled, nothing, rulePerPolicy, tracked } from './contenders.ts';
+import { CLIENT, SERVER } from './lane.ts';
 
-const STORM = 9001;
+const PORT = 9001;
 const IPERF = 5201;
-const ROUNDS = 5;
+const ROUNDS = 300;
+const PARTS = 6;
+const BURST = 50;
+const IPERF_ROUNDS = 11;
 
 /** TCP connections a second, one after the other, and what one carries. */
 export const throughput: Section = {
   name: 'throughput',
   async run(report: Report): Promise<void> {
-    const contenders: [string, Contender][] = [
-      ['no ruleset, nothing tracked', await nothing('accept', STORM)],
-      ['no policy', await compiled(0, 'accept', 'TCP', STORM, IPERF)],
-      ['1,000 policies', await compiled(1000, 'accept', 'TCP', STORM, IPERF)],
-      ['a rule for each of 1,000', await rulePerPolicy(1000, 'accept', 'TCP', STORM, IPERF)],
-    ];
+    const contenders: [string, Contender][] = [];
     try {
-      for (const [, { lane }] of contenders) {
-        const server = lane.server.spawn('iperf3', ['-s', '-B', SERVER, '--forceflush'], {
-          stdio: ['ignore', 'pipe', 'inherit'],
-        });
-        let said = '';
-        server.stdout!.on('data', (text) => {
-          said += text;
-        });
-        await waitFor(() => said.includes('listening'), { what: 'iperf3' });
-      }
-      const taken = new Map(
-        contenders.map(([name]) => [name, { connections: [] as number[], bits: [] as number[] }]),
-      );
-      for (let round = 0; round < ROUNDS; round++) {
-        for (let turn = 0; turn < contenders.length; turn++) {
-          const [name, { lane }] = contenders[(round + turn) % contenders.length]!;
-          const figures = taken.get(name)!;
-          figures.connections.push(
-            Number(await lane.client.execAsync(BLAST, ['storm', SERVER, String(STORM), '1'])),
-          );
-          const said = JSON.parse(await lane.client.execAsync('iperf3', ['-c', SERVER, '-t', '1', '-J']));
-          figures.bits.push(said.end.sum_received.bits_per_second);
-        }
-      }
-      print(report, taken);
+      contenders.push(['no ruleset, nothing tracked', nothing()]);
+      contenders.push(['no ruleset, connections tracked', tracked()]);
+      contenders.push(['no policy', await compiled(0, 'TCP', PORT, IPERF)]);
+      contenders.push(['1,000 policies', await compiled(1000, 'TCP', PORT, IPERF)]);
+      contenders.push(['a rule for each of 1,000', rulePerPolicy(1000, 'TCP', PORT, IPERF)]);
+      const lanes = contenders.map(([, { lane }]) => lane);
+      const connections = await timePackets('connect', lanes, {
+        source: CLIENT,
+        destination: SERVER,
+        port: PORT,
+        rounds: ROUNDS,
+        parts: PARTS,
+        before: () => {
+          for (const lane of lanes) lane.forget();
+        },
+        count: () => BURST,
+      });
+      for (const { server } of lanes) await listen(server);
+      const bits = await inTurns(lanes, IPERF_ROUNDS, (lane) => gigabits(lane, SERVER));
+      const names = contenders.map(([name]) => name);
+      print(report, names, connections, bits);
     } finally {
       for (const [, { close, lane }] of contenders) {
         close();
@@ -52,19 +48,21 @@ export const throughput: Section = {
   },
 };
 
-function print(report: Report, taken: ReadonlyMap<string, { connections: number[]; bits: number[] }>): void {
+/** @param connections ns for each @param bits Gbit/s */
+function print(report: Report, names: readonly string[], connections: Turns, bits: Turns): void {
   report.heading('TCP connections a second, one after the other, and what one carries (iperf3)');
-  const of = (name: string) => taken.get(name)!;
-  const ratio = (what: 'connections' | 'bits'): number =>
-    median(of('1,000 policies')[what]) / median(of('no policy')[what]);
-  report.bar('connections with 1,000 policies against none', ratio('connections'), { atLeast: 0.9 });
-  report.bar('throughput with 1,000 policies against none', ratio('bits'), { atLeast: 0.9 });
+  const none = names.indexOf('no policy');
+  const many = names.indexOf('1,000 policies');
+  report.bar('connections with 1,000 policies against none', connections.ratio(none, many), { atLeast: 0.9 });
+  report.bar('throughput with 1,000 policies against none', bits.ratio(many, none), { atLeast: 0.9 });
   report.table(
-    ['', 'connections/s', 'Gbit/s'],
-    [...taken].map(([name, { connections, bits }]) => [
+    ['', 'connections/s', 'to none', 'Gbit/s', 'to none'],
+    names.map((name, i) => [
       name,
-      median(connections).toFixed(0),
-      (median(bits) / 1e9).toFixed(1),
+      (1e9 / connections.median(i)).toFixed(0),
+      connections.ratio(none, i).toFixed(2),
+      bits.median(i).toFixed(1),
+      bits.ratio(i, none).toFixed(2),
     ]),
   );
 }

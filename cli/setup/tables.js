@@ -61,7 +61,8 @@ export const debianPackages = [
 /** @type {readonly CProgram[]} */
 export const cPrograms = [
   { output: 'build/bench-replay', sources: ['bench/kernel/replay.c'] },
-  { output: 'build/bench-blast', sources: ['bench/dataplane/blast.c'] },
+  { output: 'build/bench-rounds', sources: ['bench/path/rounds.c'] },
+  { output: 'build/bench-watch', sources: ['bench/dataplane/watch.c'] },
   { output: 'build/bench-launch', sources: ['bench/cni/launch.c'] },
   { output: 'build/test-pause', sources: ['test/felix/cni/pause.c'] },
   { output: 'build/margay-cni', sources: ['felix/plugin/margay-cni.c'] },
