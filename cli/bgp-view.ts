@@ -76,6 +76,25 @@ export function neighborTable(now: number): Column<Neighbor>[] {
   ];
 }
 
+/** Prefixes that neighbours may connect from. */
+export function prefixTable(): Column<margay.bgp.v1.INeighborPrefix>[] {
+  return [
+    { title: 'FROM', text: ({ prefix }) => prefix ?? '' },
+    { title: 'AS', text: ({ remoteAs }) => remoteAs ?? '', align: 'right' },
+    {
+      title: 'CONNECTED',
+      text: ({ neighbors, limit }) => `${neighbors ?? 0} of ${limit ?? 0} at most`,
+      align: 'right',
+    },
+    { title: 'ESTABLISHED', text: ({ established: up }) => String(up ?? 0), align: 'right' },
+    {
+      title: 'DESCRIPTION',
+      text: ({ description, enabled }) => [enabled ? '' : 'disabled', description].filter(Boolean).join(': '),
+      shrink: true,
+    },
+  ];
+}
+
 export function neighborFields(n: Neighbor, now: number): [string, string | undefined][] {
   const counters = (c: margay.bgp.v1.IMessageCounters | null | undefined): string =>
     `${c?.updates ?? 0} updates, ${c?.keepalives ?? 0} keepalives, ${c?.opens ?? 0} opens, ${c?.notifications ?? 0} notifications, ${c?.refreshes ?? 0} refreshes; ${bytes(c?.bytes ?? 0)}`;

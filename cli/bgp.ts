@@ -9,6 +9,7 @@ import {
   neighborTable,
   type PathRow,
   pathTable,
+  prefixTable,
   routeLines,
   stateName,
   statusFields,
@@ -103,8 +104,15 @@ Examples:
     .action(({ output }: { output: Format }) =>
       withSpeaker(async (speaker) => {
         const reply = await speaker.listNeighbors({});
-        if (output !== 'table') printData(out, output, plain(v1.ListNeighborsResponse, reply).neighbors);
-        else printTable(out, neighborTable(context.now()), reply.neighbors);
+        if (output !== 'table') {
+          const { neighbors, prefixes } = plain(v1.ListNeighborsResponse, reply);
+          printData(out, output, [...(neighbors as unknown[]), ...(prefixes as unknown[])]);
+          return;
+        }
+        if (reply.neighbors.length > 0 || reply.prefixes.length === 0)
+          printTable(out, neighborTable(context.now()), reply.neighbors);
+        if (reply.neighbors.length > 0 && reply.prefixes.length > 0) out.write('\n');
+        if (reply.prefixes.length > 0) printTable(out, prefixTable(), reply.prefixes);
       }),
     );
 

@@ -18,7 +18,7 @@ import { RpcError } from '#proto/error.ts';
 import { margay } from '#proto/generated/bgp.js';
 import type { Handlers } from '#proto/server.ts';
 import { watchEvents } from './events.ts';
-import { listNeighbors, toNeighbor } from './neighbors.ts';
+import { listNeighbors, listPrefixes, toNeighbor } from './neighbors.ts';
 import { type Listing, routeBatches, toRoute } from './routes.ts';
 import { familiesOf, toFamily } from './text.ts';
 
@@ -65,7 +65,8 @@ export function bgpHandlers(options: ApiOptions): Handlers<typeof bgpService> {
       const speaker = running();
       const neighbors =
         address === '' ? listNeighbors(speaker) : [toNeighbor(speaker, neighborOf(speaker, address))];
-      return v1.ListNeighborsResponse.create({ neighbors });
+      const prefixes = address === '' ? listPrefixes(speaker) : [];
+      return v1.ListNeighborsResponse.create({ neighbors, prefixes });
     },
 
     async *listRoutes(request, { signal }) {

@@ -22,6 +22,23 @@ export function listNeighbors(speaker: Speaker): Neighbor[] {
   return peers.map((peer) => toNeighbor(speaker, peer));
 }
 
+/** Prefixes that neighbours may connect from, in the order of the configuration. */
+export function listPrefixes(speaker: Speaker): margay.bgp.v1.INeighborPrefix[] {
+  return [...speaker.sessions.prefixes].map(({ config, members }) => ({
+    prefix: config.key,
+    description: config.description,
+    remoteAs: config.remoteAs.map(asText).join(', '),
+    enabled: config.enabled,
+    limit: config.match.kind === 'prefix' ? config.match.limit : 1,
+    neighbors: members.size,
+    established: [...members].filter(({ session }) => session !== undefined).length,
+  }));
+}
+
+function asText({ first, last }: Peer['config']['remoteAs'][number]): string {
+  return first === last ? `${first}` : `${first}-${last}`;
+}
+
 export function toNeighbor(speaker: Speaker, peer: Peer): Neighbor {
   const { config, session } = peer;
   const { index, treatAsWithdraw } = speaker.record(peer);

@@ -117,6 +117,11 @@ export class Sessions {
     return this.#lingering.none();
   }
 
+  /** Prefixes that neighbours may connect from, with those that did. */
+  get prefixes(): Iterable<{ readonly config: PeerConfig; readonly members: ReadonlySet<Peer> }> {
+    return this.#templates.values();
+  }
+
   #add(config: PeerConfig): void {
     if (config.match.kind === 'prefix') {
       this.#templates.set(config.key, { config, members: new Set() });

@@ -76,6 +76,13 @@ for (const kind of PEER_KINDS) {
       expect(plain.timers).toMatchObject({ holdNegotiated: 30, keepalive: 10 });
       expect(plain.capabilitiesReceived).toContain(`four-octet-as ${PEER_AS}`);
       expect(await margay.neighbor(THEIRS(DYNAMIC))).toMatchObject({ dynamic: true });
+      const { prefixes } = await margay.api.listNeighbors({});
+      expect(prefixes).toMatchObject([
+        { prefix: '10.0.6.0/24', remoteAs: String(PEER_AS), limit: 100, neighbors: 1, established: 1 },
+      ]);
+      expect(await margay.cli('neighbors')).toMatch(
+        new RegExp(`^10\\.0\\.6\\.0/24 +${PEER_AS} +1 of 100 at most +1$`, 'm'),
+      );
       await peer.established(OURS(PLAIN));
       expect(await peer.neighbour(OURS(PLAIN))).toMatchObject({
         asn: AS,
