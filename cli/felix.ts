@@ -134,6 +134,8 @@ function printStatus(out: Terminal, status: Status, now: number): void {
         : 'not yet: what was there stays in force',
     ],
     ['last error', policy?.connected ? undefined : policy?.lastError || undefined],
+    ['waiting', status.waitsFor],
+    ['pod CIDRs', status.podCidrs.join(' ')],
     ['commits', `${policy?.commits ?? 0}`],
     ['endpoints', `${status.endpoints}`],
     [

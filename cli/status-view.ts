@@ -172,6 +172,7 @@ function errorsOf(node: NodeStatus): string[] {
     what ? [`${from}: ${what}`] : [];
   return [
     ...DAEMONS.filter((name) => node[name].answer === undefined).map((name) => `${name}: does not answer`),
+    ...text('felix waits', agent?.waitsFor),
     ...(agent?.problems ?? []).map(({ object, text }) => `felix: ${object}: ${text}`),
     ...(agent?.policy?.connected ? [] : text('felix, policy engine', agent?.policy?.lastError)),
     ...(policy.answer?.problems ?? []).map((problem) => `policy: ${problem}`),

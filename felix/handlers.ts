@@ -22,6 +22,17 @@ export interface HandlerOptions {
   readonly memory: () => number;
   readonly dataplane: NftablesDataplane;
   readonly receiver: PolicyReceiver;
+  readonly pods: () => PodsStatus;
+}
+
+/** What is known of the pods of the node. */
+export interface PodsStatus {
+  /** Canonical; none where the agent does not wire pods, or as long as they are not known. */
+  readonly cidrs: readonly string[];
+  /** What it waits for before pods can come, '' for nothing. */
+  readonly waitsFor: string;
+  /** What is wrong with the Node object or the files of the node, in words. */
+  readonly problems: readonly string[];
 }
 
 export function felixHandlers(options: HandlerOptions): Handlers<typeof felixService> {
@@ -32,6 +43,7 @@ export function felixHandlers(options: HandlerOptions): Handlers<typeof felixSer
 }
 
 function statusOf({ dataplane, receiver, ...options }: HandlerOptions): margay.felix.v1.IStatus {
+  const { cidrs, waitsFor, problems } = options.pods();
   const { connected, inSyncSince, commits, connections, lastError } = receiver.status;
   const { transactions, operations, refused, repairs, repairedAt } = dataplane.driver.counters;
   const { ended, revived } = dataplane.flows.counters;
@@ -58,7 +70,12 @@ function statusOf({ dataplane, receiver, ...options }: HandlerOptions): margay.f
       flowsRevived: revived,
       ...dataplane.ruleset.desired.count(),
     },
-    problems: dataplane.problems.map(describeProblem),
+    problems: [
+      ...dataplane.problems.map(describeProblem),
+      ...problems.map((text) => ({ object: 'node', text, since: 0 })),
+    ],
+    podCidrs: [...cidrs],
+    waitsFor,
     endpoints: dataplane.ruleset.workloads().length,
     memory: options.memory(),
   };

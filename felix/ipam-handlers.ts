@@ -9,14 +9,15 @@ import type { ipamService } from '#proto/ipam.ts';
 import type { Handlers } from '#proto/server.ts';
 import type { PodNetwork } from './endpoints/pod-network.ts';
 
-/** @param pods undefined where the agent does not wire pods */
-export function ipamHandlers(pods: PodNetwork | undefined): Handlers<typeof ipamService> {
+/** @param pods undefined where the agent does not wire pods, or as long as the network is not there */
+export function ipamHandlers(
+  pods: (() => { readonly network: PodNetwork | undefined; readonly waitsFor: string }) | undefined,
+): Handlers<typeof ipamService> {
   const network = (): PodNetwork => {
-    if (pods !== undefined) return pods;
-    throw new RpcError(
-      'FAILED_PRECONDITION',
-      'this agent gives no addresses: its configuration has no pods.cidrs',
-    );
+    const found = pods?.();
+    if (found?.network !== undefined) return found.network;
+    if (found !== undefined) throw new RpcError('FAILED_PRECONDITION', `no addresses yet: ${found.waitsFor}`);
+    throw new RpcError('FAILED_PRECONDITION', 'this agent gives no addresses: its configuration has no pods');
   };
   return {
     show: () => show(network()),

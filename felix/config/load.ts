@@ -3,6 +3,7 @@
  */
 
 import { readConfigText } from '#daemon/config-file.ts';
+import { readDatastore } from '#daemon/datastore-section.ts';
 import { ConfigDocument } from '#daemon/document.ts';
 import { ConfigError } from '#daemon/problem.ts';
 import { type AddressPrefix, contains, formatPrefix, rangeOf } from '#datastore/address.ts';
@@ -43,6 +44,7 @@ export function loadConfig(source: string, file: string, surroundings: Surroundi
   );
   const node = document.read(['node'], SECTIONS.node) ?? surroundings.node;
   const policy = document.read(['policy'], SECTIONS.policy);
+  const section = document.read(['datastore'], SECTIONS.datastore);
   const api = document.read(['api'], SECTIONS.api);
   const dataplane = document.read(['dataplane'], SECTIONS.dataplane);
   const pods = document.read(['pods'], SECTIONS.pods);
@@ -55,11 +57,13 @@ export function loadConfig(source: string, file: string, surroundings: Surroundi
   if (!address.startsWith('unix:') && tls === undefined && document.problems.length === 0) {
     document.add(['policy', 'tls'], 'ca, certificate and key: TCP is only with mutual TLS', 'nothing');
   }
-  if (pods !== undefined && document.problems.length === 0) checkCidrs(document, pods.cidrs);
+  const datastore = section && readDatastore(document, section);
+  if (document.problems.length === 0) checkSource(document, pods, section !== undefined);
   if (document.problems.length > 0) throw new ConfigError(file, document.problems);
   return {
     node: node!,
     policy: { address, tls },
+    datastore,
     api: { socket: api?.socket ?? DEFAULT_FELIX_SOCKET },
     dataplane: dataplaneSettings(dataplane ?? {}),
     pods: pods && podSettings(pods),
@@ -92,7 +96,21 @@ function podSettings(section: PodSection): PodSettings {
     policyWait: (section.policyWait ?? DEFAULT_POLICY_WAIT) * 1000,
     policyUnknown: section.policyUnknown ?? DEFAULT_POLICY_UNKNOWN,
     cniSocket: section.cniSocket ?? DEFAULT_CNI_SOCKET,
+    cniConfig: section.cniConfig,
   };
+}
+
+/** The pod CIDRs are in the file, or in the Node object. */
+function checkSource(document: ConfigDocument, pods: PodSection | undefined, hasDatastore: boolean): void {
+  if (pods?.cidrs !== undefined) {
+    checkCidrs(document, pods.cidrs);
+    if (hasDatastore) document.add(['datastore'], 'nothing beside pods.cidrs: only pod CIDRs are read there');
+  } else if (pods === undefined) {
+    if (hasDatastore) document.add(['datastore'], 'nothing without pods: only pod CIDRs are read there');
+  } else if (!hasDatastore) {
+    const expected = 'the pod CIDRs of this node, or a datastore with its Node object';
+    document.add(['pods', 'cidrs'], expected, 'nothing');
+  }
 }
 
 function checkCidrs(document: ConfigDocument, cidrs: readonly AddressPrefix[]): void {

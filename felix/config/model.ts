@@ -1,4 +1,6 @@
+import type { DatastoreSettings } from '#daemon/datastore-section.ts';
 import type { LogLevel } from '#daemon/log.ts';
+import type { AddressPrefix } from '#datastore/address.ts';
 import type { TlsFiles } from '#proto/tls.ts';
 import type { DataplaneSettings } from '../dataplane/settings.ts';
 import type { EndpointSettings } from '../endpoints/settings.ts';
@@ -12,6 +14,8 @@ export interface FelixConfig {
     /** For `host:port`. */
     readonly tls: TlsFiles | undefined;
   };
+  /** Where the Node object is read that has the pod CIDRs; undefined where the file has them. */
+  readonly datastore: DatastoreSettings | undefined;
   readonly api: { readonly socket: string };
   readonly dataplane: DataplaneSettings;
   /** Undefined where pods are wired by something else. */
@@ -20,9 +24,14 @@ export interface FelixConfig {
 }
 
 /** How pods of the node are wired, and by whom that is asked for. */
-export interface PodSettings extends EndpointSettings {
+export interface PodSettings extends Omit<EndpointSettings, 'podCidrs'> {
+  /** Undefined where those of the Node object count. */
+  readonly podCidrs: readonly AddressPrefix[] | undefined;
+
   /** Where the CNI plugin finds the agent. */
   readonly cniSocket: string;
+  /** The configuration list that is kept for the runtime, if any. */
+  readonly cniConfig: string | undefined;
 }
 
 export const DEFAULT_STATE_FOLDER = '/var/lib/margay/felix';

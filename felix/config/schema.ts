@@ -3,6 +3,7 @@
  */
 
 import { z } from 'zod';
+import { datastoreSection } from '#daemon/datastore-section.ts';
 import { boolean, integer, leaf, mapping, oneOf, seconds, text } from '#daemon/leaves.ts';
 import {
   type AddressPrefix,
@@ -89,11 +90,14 @@ const policy = mapping({
 });
 
 const pods = mapping({
-  cidrs: z.array(prefix).meta({
-    description: "the node's pod CIDRs; without `pods` the agent wires no pods",
-    otherwise: 'required in `pods`',
-    example: ['10.244.1.0/24', 'fd00:244:1::/64'],
-  }),
+  cidrs: z
+    .array(prefix)
+    .optional()
+    .meta({
+      description: "the node's pod CIDRs; without `pods` the agent wires no pods",
+      otherwise: "required in `pods`; with `datastore`, those of the node's own Node object",
+      example: ['10.244.1.0/24', 'fd00:244:1::/64'],
+    }),
   reserved: z
     .array(addressRange)
     .optional()
@@ -126,6 +130,12 @@ const pods = mapping({
     description: 'unix socket for the CNI plugin',
     default: DEFAULT_CNI_SOCKET,
     example: '/run/margay/other-cni.sock',
+  }),
+  cniConfig: path.optional().meta({
+    description:
+      'configuration list of the CNI plugin, written once pods can come and kept there: the container runtime finds the plugin by it',
+    otherwise: 'it is for others to write',
+    example: '/etc/cni/net.d/10-margay.conflist',
   }),
 });
 
@@ -196,6 +206,7 @@ export const SECTIONS = {
     example: 'n1',
   }),
   policy: policy.optional(),
+  datastore: datastoreSection('').optional(),
   api: mapping({
     socket: socketPath.optional().meta({
       description: 'unix socket that the commands ask',

@@ -1,4 +1,5 @@
 import type { Log } from '#daemon/log.ts';
+import type { AddressPrefix } from '#datastore/address.ts';
 import { Rtnetlink } from '#kernel/rtnetlink/rtnetlink.ts';
 import type { NetworkNamespace } from '#kernel/sys/namespace.ts';
 import type { Dataplane } from '../endpoint.ts';
@@ -76,6 +77,16 @@ export class PodNetwork {
         .catch((error: unknown) => log.warn({ error: String(error) }, 'the addresses are not on disk yet'));
     repair.start();
     return new PodNetwork(ipam, endpoints, repair, taken, wires, options);
+  }
+
+  /** The node has other pod CIDRs now: new pods get addresses of these, and those that are there keep theirs. */
+  setPodCidrs(podCidrs: readonly AddressPrefix[]): void {
+    this.ipam.allocator.setPodCidrs(podCidrs);
+    this.ipam
+      .commit()
+      .catch((error: unknown) =>
+        this.#log.warn({ error: String(error) }, 'the addresses are not on disk yet'),
+      );
   }
 
   get notReady(): string | undefined {

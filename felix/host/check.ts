@@ -37,7 +37,10 @@ const WANTED: readonly Feature[] = ['nft-log', 'nft-limit', 'nflog', 'sch-tbf', 
  * @throws NamespaceError when features can not be tried out
  */
 export function checkNode(config: FelixConfig | undefined): NodeCheck {
-  const families = config?.pods === undefined ? { ipv4: true, ipv6: true } : podFamilies(config.pods);
+  const families =
+    config?.pods?.podCidrs === undefined
+      ? { ipv4: true, ipv6: true }
+      : podFamilies({ podCidrs: config.pods.podCidrs });
   const needed = [...NEEDED, ...(families.ipv6 ? (['ipv6'] as const) : [])];
   const features = probeFeatures([...needed, ...WANTED]).map((feature) => ({
     ...feature,

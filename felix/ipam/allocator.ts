@@ -32,19 +32,25 @@ export const EMPTY_STATE: AllocatorState = { pools: new Map(), allocations: new 
  * chooses; each has at most one address of each family. An owner keeps its addresses when the CIDRs change around it.
  */
 export class Allocator {
-  readonly #pools: readonly Pool[];
+  readonly #reserved: readonly AddressRange[];
+  #pools: readonly Pool[];
   readonly #byOwner = new Map<string, readonly AddressKey[]>();
   readonly #owners = new Map<AddressKey, string>();
   /** Of CIDRs that are no more: kept, should they come back. */
   readonly #retired = new Map<string, PoolState>();
 
   constructor(options: AllocatorOptions, state: AllocatorState = EMPTY_STATE) {
-    this.#pools = options.podCidrs.map(
-      (prefix) => new Pool(prefix, options.reserved, state.pools.get(formatPrefix(prefix))),
-    );
-    const texts = new Set(this.#pools.map((pool) => pool.text));
-    for (const [text, kept] of state.pools) if (!texts.has(text)) this.#retired.set(text, kept);
+    this.#reserved = options.reserved;
+    this.#pools = this.#open(options.podCidrs, state.pools);
     for (const [owner, addresses] of state.allocations) this.adopt(owner, addresses);
+  }
+
+  /** The node has other pod CIDRs now. What is given stays given, wherever it lies. */
+  setPodCidrs(podCidrs: readonly AddressPrefix[]): void {
+    const { pools } = this.state;
+    this.#retired.clear();
+    this.#pools = this.#open(podCidrs, pools);
+    for (const address of this.#owners.keys()) this.#poolOf(address)?.take(address, true);
   }
 
   get state(): AllocatorState {
@@ -142,6 +148,15 @@ export class Allocator {
     }
     if (mine.length > 0) this.#note(owner, mine);
     return refused;
+  }
+
+  #open(podCidrs: readonly AddressPrefix[], states: AllocatorState['pools']): Pool[] {
+    const pools = podCidrs.map(
+      (prefix) => new Pool(prefix, this.#reserved, states.get(formatPrefix(prefix))),
+    );
+    const texts = new Set(pools.map((pool) => pool.text));
+    for (const [text, kept] of states) if (!texts.has(text)) this.#retired.set(text, kept);
+    return pools;
   }
 
   #note(owner: string, addresses: readonly AddressKey[]): void {

@@ -77,7 +77,12 @@ const PLACES: Readonly<Record<string, Place>> = {
         ...(path !== 'policy.address' && { address: 'other:1' }),
         tls: { ca: '/ca', certificate: '/certificate', key: '/key' },
       },
-      pods: { cidrs: ['10.9.0.0/24'] },
+      ...(path.startsWith('datastore')
+        ? {
+            pods: {},
+            datastore: path.includes('kubernetes') ? { kubernetes: {} } : { directory: '/objects' },
+          }
+        : { pods: { cidrs: ['10.9.0.0/24'] } }),
       dataplane: {
         pools: [{ cidr: '10.9.0.0/16', ...(!path.endsWith('natOutgoing') && { natOutgoing: true }) }],
       },

@@ -88,3 +88,19 @@ test('a field that is called like something every object has is as unknown as an
     expect.stringMatching(/:3:1: constructor: found an unknown field/),
   ]);
 });
+
+test('the pod CIDRs are in the file or in the Node object, not in both and not nowhere', () => {
+  const expected = 'expected the pod CIDRs of this node, or a datastore with its Node object';
+  expect(problems('node: n1\npods: {}\n')).toEqual([
+    `felix.yaml:2:1: pods.cidrs: found nothing, ${expected}`,
+  ]);
+  expect(problems('node: n1\npods: {cidrs: [10.1.0.0/24]}\ndatastore: {directory: /x}\n')).toEqual([
+    'felix.yaml:3:12: datastore: found a mapping, expected nothing beside pods.cidrs: only pod CIDRs are read there',
+  ]);
+  expect(problems('node: n1\ndatastore: {kubernetes: {}}\n')).toEqual([
+    'felix.yaml:2:12: datastore: found a mapping, expected nothing without pods: only pod CIDRs are read there',
+  ]);
+  const config = loadConfig('node: n1\npods: {}\ndatastore: {kubernetes: {kubeconfig: /k}}\n', 'felix.yaml');
+  expect(config.datastore).toEqual({ kubernetes: { kubeconfig: '/k' } });
+  expect(config.pods?.podCidrs).toBeUndefined();
+});

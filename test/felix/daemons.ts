@@ -65,11 +65,12 @@ export class Agent {
   readonly folder: string;
   /** Of the plugin. */
   readonly socket: string;
-  readonly #cidrs: readonly string[];
+  readonly #cidrs: readonly string[] | undefined;
   readonly #objects: string;
   readonly #settings: object;
   /** What a command is to be put behind, to run where felix does. */
   readonly #within: readonly string[];
+  readonly #sections: object;
   #felix: ChildProcess | undefined;
   #policy: ChildProcess | undefined;
   log = '';
@@ -77,16 +78,19 @@ export class Agent {
   /**
    * @param folder in which it makes one of its own
    * @param objects folder of manifests
+   * @param cidrs undefined: those of the Node object among the objects
    * @param settings further ones of the section `pods`
    * @param cave other namespaces than the test's own, of mounts and processes
+   * @param sections further ones of the file
    */
   constructor(
     name: string,
     folder: string,
     objects: string,
-    cidrs: readonly string[],
+    cidrs: readonly string[] | undefined,
     settings: object = {},
     cave?: Cave,
+    sections: object = {},
   ) {
     this.netns = cave?.netns ?? createNetns();
     this.#within = cave?.within ?? [];
@@ -95,6 +99,7 @@ export class Agent {
     this.#objects = objects;
     this.#cidrs = cidrs;
     this.#settings = settings;
+    this.#sections = sections;
     this.socket = join(this.folder, 'cni.sock');
     fs.mkdirSync(this.folder, { recursive: true });
   }
@@ -126,21 +131,7 @@ export class Agent {
 
   /** Resolves when the plugin is answered. */
   async startFelix(): Promise<void> {
-    const config = join(this.folder, 'felix.yaml');
-    const settings = {
-      node: this.name,
-      policy: { address: `unix:${join(this.folder, 'policy.sock')}` },
-      api: { socket: join(this.folder, 'felix.sock') },
-      dataplane: { pools: ['10.1.0.0/16', 'fd00:1::/32'].map((cidr) => ({ cidr, natOutgoing: true })) },
-      pods: {
-        cidrs: this.#cidrs,
-        stateFolder: join(this.folder, 'state'),
-        cniSocket: this.socket,
-        ...this.#settings,
-      },
-    };
-    fs.writeFileSync(config, JSON.stringify(settings));
-    this.#felix = this.#run('felix', '--config', config);
+    this.launchFelix();
     const answers = async (): Promise<boolean> => {
       const { result } = await callPlugin(
         envOf('STATUS', this.socket, { id: '' }),
@@ -149,6 +140,26 @@ export class Agent {
       return result?.code !== 11;
     };
     await waitFor(answers, { what: `felix on ${this.name}`, timeout: 60_000, details: () => this.log });
+  }
+
+  /** Starts it and waits for nothing. */
+  launchFelix(): void {
+    const config = join(this.folder, 'felix.yaml');
+    const settings = {
+      node: this.name,
+      policy: { address: `unix:${join(this.folder, 'policy.sock')}` },
+      api: { socket: join(this.folder, 'felix.sock') },
+      dataplane: { pools: ['10.1.0.0/16', 'fd00:1::/32'].map((cidr) => ({ cidr, natOutgoing: true })) },
+      pods: {
+        ...(this.#cidrs && { cidrs: this.#cidrs }),
+        stateFolder: join(this.folder, 'state'),
+        cniSocket: this.socket,
+        ...this.#settings,
+      },
+      ...this.#sections,
+    };
+    fs.writeFileSync(config, JSON.stringify(settings));
+    this.#felix = this.#run('felix', '--config', config);
   }
 
   /** Starts another agent with the same state; resolves to how it ended and what it said. */
