@@ -1,3 +1,4 @@
+import { getSystemErrorMessage } from 'node:util';
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 import { nearest } from '#daemon/problem.ts';
 import { readVersion } from '#daemon/version.ts';
@@ -195,17 +196,33 @@ function report(error: unknown, context: Context): number {
   }
   // What a person can put right is told in a line; anything else is a fault of ours, and its stack is wanted.
   const { code } = error as { readonly code?: unknown };
+  const text = systemText(error) ?? error.message;
   if (code === 'EACCES' || code === 'EPERM') {
     const isRoot = process.getuid?.() === 0;
-    say(`${error.message}; ${isRoot ? 'it needs CAP_SYS_ADMIN and CAP_NET_ADMIN' : 'run it as root'}`);
+    say(`${text}; ${isRoot ? 'it needs CAP_SYS_ADMIN and CAP_NET_ADMIN' : 'run it as root'}`);
     return EXIT.failed;
   }
-  if (typeof code === 'string' && PLAIN.has(code)) {
-    for (const line of error.message.split('\n').filter(Boolean)) say(line);
+  if (systemText(error) !== undefined || OF_THE_KERNEL.has(error.name) || PLAIN.has(String(code))) {
+    for (const line of text.split('\n').filter(Boolean)) say(line);
     return EXIT.failed;
   }
   throw error;
 }
+
+/** What the system said of a file: `/run/margay-lab: no space left on device`. */
+function systemText(error: Error): string | undefined {
+  const { errno, path, syscall } = error as NodeJS.ErrnoException;
+  const what = path ?? syscall;
+  return errno === undefined || what === undefined ? undefined : `${what}: ${getSystemErrorMessage(errno)}`;
+}
+
+/** Errors of calls of the kernel; their messages say what was to be done to what. */
+const OF_THE_KERNEL: ReadonlySet<string> = new Set([
+  'NamespaceError',
+  'NetlinkError',
+  'SyscallError',
+  'SysctlError',
+]);
 
 /** What to do about a daemon that does not answer. */
 export function remedyOf({ code, message }: RpcError): string {

@@ -22,6 +22,7 @@ import {
 import { join } from 'node:path';
 import { SyscallError } from '#kernel/sys/errno.ts';
 import { flock } from '#kernel/sys/libc.ts';
+import { LabError } from './error.ts';
 import { entriesOf, removeNamespaces, startReaper, startTime } from './leftovers.ts';
 import { namespacePrefix } from './topology.ts';
 
@@ -105,7 +106,9 @@ export function ownerOf(lab: string): number | undefined {
   try {
     text = readFileSync(lockOf(lab), 'utf8');
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    // A folder of such a name is somebody else's.
+    if (['ENOENT', 'ENOTDIR', 'EISDIR'].includes((error as NodeJS.ErrnoException).code ?? ''))
+      return undefined;
     throw error;
   }
   const [pid, start] = text.trim().split(' ');
@@ -143,8 +146,11 @@ function tryLock(lab: string, make: boolean): number | undefined {
       if (make) mkdirSync(LABS_FOLDER, { recursive: true, mode: 0o755 });
       fd = openSync(lockOf(lab), constants.O_RDWR | (make ? constants.O_CREAT : 0), 0o644);
     } catch (error) {
+      const { code } = error as NodeJS.ErrnoException;
+      if (code === 'EISDIR' && !make) return undefined;
+      if (code === 'EISDIR') throw new LabError(`${lockOf(lab)}: found a folder, expected the lock of a lab`);
       // The folder goes with the last lab in it, perhaps in this moment.
-      if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+      if (code !== 'ENOENT') throw error;
       if (make) continue;
       return undefined;
     }
@@ -183,6 +189,8 @@ function giveUp(lab: string, lock: number): void {
   try {
     rmdirSync(LABS_FOLDER);
   } catch (error) {
-    if (!['ENOTEMPTY', 'ENOENT', 'EEXIST'].includes((error as NodeJS.ErrnoException).code ?? '')) throw error;
+    // Also one that something is mounted on stays.
+    if (!['ENOTEMPTY', 'ENOENT', 'EEXIST', 'EBUSY'].includes((error as NodeJS.ErrnoException).code ?? ''))
+      throw error;
   }
 }

@@ -8,6 +8,7 @@ import { clusterObjects } from './application.ts';
 import { Claim } from './claim.ts';
 import { Daemon } from './daemon.ts';
 import { Datastore } from './datastore.ts';
+import { LabError } from './error.ts';
 import { Kubelet } from './kubelet.ts';
 import { bgpConfig, type DaemonName, felixConfig, nodeFiles, policyConfig } from './node-config.ts';
 import { PodNetwork } from './pod-network.ts';
@@ -28,6 +29,8 @@ export type LabEvent =
 export interface LabSurroundings {
   readonly margay: Margay;
   readonly onEvent: (event: LabEvent) => void;
+  /** Breaks the start off. A lab that is up is ended by {@link Lab.stop}. */
+  readonly signal?: AbortSignal;
 }
 
 /** Daemons that a node has, in the order of starting. */
@@ -45,14 +48,20 @@ export class Lab {
   readonly #startedAt = Date.now();
   #stopping = false;
 
-  /** @throws LabRunsError when one of this name runs already */
+  /** @throws LabRunsError when one of this name runs already; LabError when it is broken off, and nothing is left then */
   static async start(options: LabOptions, surroundings: LabSurroundings): Promise<Lab> {
+    const { signal } = surroundings;
     const claim = await Claim.take(options.name);
     let lab: Lab | undefined;
+    // What is waited for ends with the router.
+    const breakOff = (): void => void lab?.tor.stop();
     try {
       if (claim.swept.length > 0) surroundings.onEvent({ kind: 'swept', namespaces: claim.swept });
       lab = new Lab(planLab(options), claim, surroundings);
+      signal?.addEventListener('abort', breakOff, { once: true });
       await lab.#start();
+      if (signal?.aborted) throw new LabError('broken off while it started');
+      signal?.removeEventListener('abort', breakOff);
       return lab;
     } catch (error) {
       if (lab === undefined) claim.release();
@@ -116,6 +125,7 @@ export class Lab {
       this.#surroundings.onEvent({ kind: 'machines', done: index + 1, of: topology.nodes.length });
       // Lets the signal of Ctrl-C and the ends of children through.
       await new Promise((resolve) => setImmediate(resolve));
+      if (this.#surroundings.signal?.aborted) return;
     }
     const torAnswers = this.tor.start();
     for (const node of topology.nodes) this.#startNode(node);

@@ -51,6 +51,7 @@ export function bgpConfig(topology: Topology, node: NodePlace, files: NodeFiles)
   return {
     routerId: node.routerId,
     as: node.asn,
+    listen: anyAddress(topology),
     originate: node.podCidrs.map((prefix) => ({ prefix })),
     peers: node.link.map(({ family, tor }) => ({
       address: tor,
@@ -115,6 +116,7 @@ export function torConfig(topology: Topology, files: NodeFiles): object {
   return {
     routerId: tor.routerId,
     as: tor.asn,
+    listen: anyAddress(topology),
     originate: tor.announces.map((prefix) => ({ prefix })),
     peers: nodes.flatMap((node) =>
       node.link.map(({ family, node: address }) => ({
@@ -129,6 +131,11 @@ export function torConfig(topology: Topology, files: NodeFiles): object {
     api: { socket: files.socket('bgp') },
     log: { level: 'info' },
   };
+}
+
+/** Of the families of the lab only: the kernel may not have the other one. */
+function anyAddress({ families }: Topology): object[] {
+  return families.map((family) => ({ address: family === 'ipv4' ? '0.0.0.0' : '::' }));
 }
 
 /** The router at the top as one of the other daemons is told of it. */

@@ -5,6 +5,7 @@
 import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { CommandError, runCommand } from './command.ts';
+import { LabError } from './error.ts';
 import { NETNS_FOLDER } from './leftovers.ts';
 
 /** A pod that is to be connected. Its namespace has been made. */
@@ -15,12 +16,6 @@ export interface PodSandbox {
   /** Name of its network namespace. */
   readonly netns: string;
   readonly node: string;
-}
-
-/** Thrown when a lab can not be, for a reason that the operator can put right. */
-export class LabError extends Error {
-  override readonly name = 'LabError';
-  readonly code = 'LAB_FAILED';
 }
 
 /** Thrown when the plugin refuses, in its own words. */

@@ -35,6 +35,8 @@ export interface ProbeOptions {
   /** How long to wait for an answer, in ms. What is dropped says nothing, so this is what a denied one takes. */
   readonly patience: number;
   readonly signal?: AbortSignal;
+  /** Told after each pair how many are done. */
+  readonly onDone?: (done: number) => void;
 }
 
 /** How many connections are tried at once. */
@@ -43,11 +45,12 @@ const AT_ONCE = 400;
 /** Tries each pair once in each family of the target. In the order of the pairs. */
 export async function probeAll(
   pairs: readonly (readonly [Source, Target])[],
-  { patience, signal }: ProbeOptions,
+  { patience, signal, onDone }: ProbeOptions,
 ): Promise<Probe[]> {
   using open = new OpenNamespaces();
   const results: Probe[] = [];
   let next = 0;
+  let done = 0;
   const worker = async (): Promise<void> => {
     while (next < pairs.length && signal?.aborted !== true) {
       const index = next++;
@@ -64,6 +67,7 @@ export async function probeAll(
         }),
       );
       results[index] = { source: source.name, target: target.name, port: target.port, reached };
+      onDone?.(++done);
     }
   };
   await Promise.all(Array.from({ length: Math.min(AT_ONCE, pairs.length) }, worker));

@@ -51,6 +51,13 @@ export interface RunningLab {
  * @throws NoLabError
  */
 export function findLab(name?: string): RunningLab {
+  const lab = chooseLab(name);
+  const folder = folderOf(lab);
+  return { folder, datastore: datastoreOf(folder), state: readState(folder, lab) };
+}
+
+/** The name of that lab. @throws NoLabError */
+export function chooseLab(name?: string): string {
   const running = runningLabs();
   const lab = name ?? (running.includes(DEFAULT_LAB) ? DEFAULT_LAB : running[0]);
   if (lab === undefined) throw new NoLabError('no lab runs here; start one with: margay lab up');
@@ -61,8 +68,7 @@ export function findLab(name?: string): RunningLab {
     const others = running.length === 0 ? 'none runs' : `there is ${running.join(', ')}`;
     throw new NoLabError(`no lab ${lab} runs; ${others}`);
   }
-  const folder = folderOf(lab);
-  return { folder, datastore: datastoreOf(folder), state: readState(folder, lab) };
+  return lab;
 }
 
 /** Where the manifests of a lab lie. */
@@ -71,9 +77,13 @@ export function datastoreOf(folder: string): string {
 }
 
 function readState(folder: string, lab: string): LabState {
+  const file = join(folder, 'state.json');
   try {
-    return JSON.parse(readFileSync(join(folder, 'state.json'), 'utf8')) as LabState;
+    return JSON.parse(readFileSync(file, 'utf8')) as LabState;
   } catch (error) {
+    // The lab writes it as a whole: what can not be read is somebody else's doing.
+    if (error instanceof SyntaxError)
+      throw new NoLabError(`${file}: found no JSON; end the lab with margay lab --lab ${lab} down`);
     if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
     throw new NoLabError(`lab ${lab} is just starting; try again in a moment`);
   }

@@ -5,7 +5,7 @@
 import { Rtnetlink } from '#kernel/rtnetlink/rtnetlink.ts';
 import { createNamespace } from '#kernel/sys/named-namespace.ts';
 import { NetworkNamespace } from '#kernel/sys/namespace.ts';
-import { writeSysctl } from '#kernel/sys/sysctl.ts';
+import { SysctlError, writeSysctl } from '#kernel/sys/sysctl.ts';
 import type { NodePlace, Topology } from './topology.ts';
 
 /** Makes the router. */
@@ -65,7 +65,7 @@ export function makeMachine(name: string): NetworkNamespace {
   const namespace = createNamespace(name);
   try {
     // Duplicate address detection would make each wait for a second or two.
-    for (const scope of ['all', 'default']) writeSysctl(`net/ipv6/conf/${scope}/accept_dad`, 0, namespace);
+    for (const scope of ['all', 'default']) setIpv6(`conf/${scope}/accept_dad`, 0, namespace);
     using rt = Rtnetlink.open(namespace);
     rt.links.set('lo', { up: true });
     return namespace;
@@ -77,5 +77,14 @@ export function makeMachine(name: string): NetworkNamespace {
 
 function makeRouter(namespace: NetworkNamespace): void {
   writeSysctl('net/ipv4/ip_forward', 1, namespace);
-  writeSysctl('net/ipv6/conf/all/forwarding', 1, namespace);
+  setIpv6('conf/all/forwarding', 1, namespace);
+}
+
+/** A kernel that was started without IPv6 has none of its parameters, and IPv4 needs none of them. */
+function setIpv6(key: string, value: number, namespace: NetworkNamespace): void {
+  try {
+    writeSysctl(`net/ipv6/${key}`, value, namespace);
+  } catch (error) {
+    if (!(error instanceof SysctlError) || error.code !== 'ENOENT') throw error;
+  }
 }

@@ -3,7 +3,8 @@
  */
 
 import { spawn } from 'node:child_process';
-import { existsSync } from 'node:fs';
+import { existsSync, statSync } from 'node:fs';
+import { constants } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ownerOf } from '#lab/claim.ts';
 import { toolEnvironment } from '#lab/command.ts';
@@ -17,16 +18,17 @@ import { waitFor } from '#lab/wait.ts';
 import { isUplinkUp, setUplink } from '#lab/world.ts';
 import { type Format, printAnswer } from '../output.ts';
 import { CliError, type Context } from '../program.ts';
-import { find } from './find.ts';
+import { choose, find } from './find.ts';
 
+/** Ends a lab, also one that is just starting. */
 export async function labDown({ out }: Context, lab: string | undefined, output: Format): Promise<void> {
-  const { state } = find(lab);
-  process.kill(state.pid, 'SIGTERM');
-  await waitFor(() => ownerOf(state.topology.name) === undefined, {
-    what: `the end of lab ${state.topology.name}, process ${state.pid}`,
-    timeout: 30_000,
+  const name = choose(lab);
+  const pid = ownerOf(name);
+  if (pid !== undefined) process.kill(pid, 'SIGTERM');
+  await waitFor(() => ownerOf(name) === undefined, {
+    what: `the end of lab ${name}, process ${pid}`,
+    timeout: 60_000,
   });
-  const { name } = state.topology;
   printAnswer(out, output, { lab: name, done: 'gone' }, `lab ${name} is gone`);
 }
 
@@ -43,17 +45,21 @@ export async function execIn(
   const [command, ...args] = words.length > 0 ? words : [process.env.SHELL ?? '/bin/sh'];
   const child = spawn('nsenter', [`--net=${NETNS_FOLDER}/${netns}`, '--', command!, ...args], {
     stdio: 'inherit',
-    env: toolEnvironment({
+    // The language is that of whoever looks at it.
+    env: {
+      ...process.env,
       MARGAY_LAB: state.topology.name,
       PATH: `${toolsOf(folder)}:${toolEnvironment().PATH}`,
       ...(isMachine ? nodeEnvironment(nodeFiles(folder, place)) : {}),
-    }),
+    },
   });
-  // Ctrl-C is for the command: it has it from the terminal already.
+  // Ctrl-C is for the command, which has it from the terminal already; of the end of this process it must be told.
+  const end = (): void => void child.kill('SIGTERM');
+  process.on('SIGTERM', end);
   const status = await new Promise<number>((resolve, reject) => {
     child.once('error', reject);
-    child.once('exit', (code, name) => resolve(code ?? (name === 'SIGINT' ? 130 : 128)));
-  });
+    child.once('exit', (code, name) => resolve(code ?? 128 + constants.signals[name!]));
+  }).finally(() => process.off('SIGTERM', end));
   if (status !== 0 && !signal.aborted) throw new CliError('', status);
 }
 
@@ -88,7 +94,7 @@ export async function killDaemon(
           candidate.pid !== undefined &&
           candidate.pid !== pid,
       ),
-    { what: `a new ${daemon} on ${node}` },
+    { what: `a new ${daemon} on ${node}`, timeout: 60_000 },
   );
   const text = `killed ${daemon} of ${node}, process ${pid}; it runs again as process ${next.pid}`;
   printAnswer(out, output, { node, daemon, killed: pid, pid: next.pid }, text);
@@ -105,7 +111,11 @@ export async function showLog(
   const { state } = find(lab);
   const { log } = daemonOf(state, node, daemon);
   let seen = 0;
+  let size = -1;
   const more = (): string[] => {
+    const before = size;
+    size = statSync(log, { throwIfNoEntry: false })?.size ?? 0;
+    if (size === before) return [];
     const all = lastLines(log, Number.POSITIVE_INFINITY);
     // It starts anew when it has become too long.
     const fresh = all.slice(all.length < seen ? 0 : seen);

@@ -14,6 +14,8 @@ import { verdictsOf } from './why.ts';
 /** How long a connection that gets no answer is waited for, and the pause between two tables, in ms. */
 const PATIENCE = 1000;
 const PAUSE = 500;
+/** So many take a while. */
+const MANY_PAIRS = 2000;
 /** Pairs that are not as policies say, shown at most. */
 const MOST_ODD = 5;
 
@@ -28,7 +30,9 @@ export async function labReach(
     const { datastore, state } = find(lab);
     const objects = await readObjects(datastore);
     const ends = endsOf(state.topology, objects);
-    const probes = await probeAll(pairsOf(ends), { patience: PATIENCE, signal });
+    const pairs = pairsOf(ends);
+    const onDone = progress(context, pairs.length);
+    const probes = await probeAll(pairs, { patience: PATIENCE, signal, onDone });
     if (signal.aborted) return;
     const allowed = verdictsOf(objects, ends, probes);
     if (output !== 'table') {
@@ -60,4 +64,14 @@ export async function labReach(
     before = probes;
     if (watch) await sleep(PAUSE, undefined, { signal }).catch(() => {});
   } while (watch && !signal.aborted);
+}
+
+/** Of very many pairs, how many are done: on a terminal, in a line that goes again. */
+function progress({ error }: Context, pairs: number): (done: number) => void {
+  if (pairs < MANY_PAIRS || error.columns === undefined) return () => {};
+  const step = Math.ceil(pairs / 100);
+  return (done) => {
+    if (done === pairs) error.write('\r\x1b[K');
+    else if (done % step === 0) error.write(`\r${done} of ${pairs} pairs tried`);
+  };
 }

@@ -2,9 +2,10 @@
  * `margay lab up`: starts a lab, shows it round, and ends it in good order.
  */
 
+import { existsSync } from 'node:fs';
 import { freemem } from 'node:os';
 import { applicationManifests } from '#lab/application.ts';
-import { LabRunsError } from '#lab/claim.ts';
+import { LABS_FOLDER, LabRunsError } from '#lab/claim.ts';
 import { Lab, type LabEvent } from '#lab/lab.ts';
 import type { Family } from '#lab/peers/description.ts';
 import { thisMargay } from '#lab/program.ts';
@@ -29,6 +30,9 @@ export async function labUp(context: Context, options: UpOptions & { readonly la
     : options.ipv6
       ? ['ipv6']
       : ['ipv4'];
+  if (families.includes('ipv6') && !existsSync('/proc/sys/net/ipv6')) {
+    throw new CliError(`${options.ipv6 ? '--ipv6' : '--dual-stack'}: this kernel has no IPv6`);
+  }
   const tor = chooseTor(options.tor);
   const needed = options.nodes * BYTES_PER_NODE;
   if (needed > freemem()) {
@@ -56,7 +60,7 @@ export async function labUp(context: Context, options: UpOptions & { readonly la
       await aborted(signal);
     }
   } catch (thrown) {
-    if (!(thrown instanceof BrokenOffError)) throw thrown;
+    if (!(thrown instanceof BrokenOffError)) throw inWords(thrown);
   } finally {
     const start = performance.now();
     await lab.stop();
@@ -74,7 +78,7 @@ export async function labUp(context: Context, options: UpOptions & { readonly la
 }
 
 async function start(
-  { error }: Context,
+  { error, signal }: Context,
   { margay, options }: { margay: ReturnType<typeof thisMargay>; options: Parameters<typeof Lab.start>[0] },
 ): Promise<Lab> {
   const onEvent = (event: LabEvent): void => {
@@ -94,15 +98,23 @@ async function start(
     }
   };
   try {
-    return await Lab.start(options, { margay, onEvent });
+    return await Lab.start(options, { margay, onEvent, signal });
   } catch (thrown) {
-    if (!(thrown instanceof LabRunsError)) throw thrown;
+    if (!(thrown instanceof LabRunsError)) throw inWords(thrown);
     throw new CliError(
       `${thrown.message}; end it with: margay lab --lab ${thrown.lab} down, or give this one another name with --lab`,
       EXIT.failed,
       { cause: thrown },
     );
   }
+}
+
+/** What is full is not said by the system. */
+function inWords(thrown: unknown): unknown {
+  if ((thrown as NodeJS.ErrnoException).code !== 'ENOSPC') return thrown;
+  return new CliError(`no space left in ${LABS_FOLDER}, where a lab keeps its files`, EXIT.failed, {
+    cause: thrown,
+  });
 }
 
 function chooseTor(wanted: TorKind | undefined): TorKind {

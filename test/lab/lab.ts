@@ -10,7 +10,7 @@ import { type CommandOptions, runCommand } from '#lab/command.ts';
 import { entriesOf, NETNS_FOLDER } from '#lab/leftovers.ts';
 import { waitFor } from '#lab/wait.ts';
 
-const MAIN = fileURLToPath(new URL('../../cli/main.ts', import.meta.url));
+export const MAIN = fileURLToPath(new URL('../../cli/main.ts', import.meta.url));
 
 /** In front of a command line: it is ended when the process of the tests ends, however that happens (prctl(2)). */
 const BOUND = ['--pdeathsig', 'TERM', '--', process.execPath, MAIN];
