@@ -25,7 +25,16 @@ import { generalPolicy } from './rules.ts';
 import { type PodSelection, SelectionIndex } from './selection.ts';
 import type { View } from './view.ts';
 
+export interface CompilerOptions {
+  /** Selectors, and an eighth of the groups, that are looked through as they are; what is more is indexed. */
+  readonly few?: number;
+}
+
+/** More groups are not on most nodes, and more selectors not in most namespaces. */
+const FEW = 16;
+
 export class Compiler {
+  readonly #few: number;
   readonly #names = new ClassNames();
   readonly #index: SelectionIndex<PodGroup>;
   readonly #pods: Pods;
@@ -47,13 +56,15 @@ export class Compiler {
   /** Atoms that groups had at the last flush and do not have any more: views may still go by them. */
   readonly #lostAtoms = new Map<PodGroup, Set<Atom>>();
 
-  constructor() {
+  constructor({ few = FEW }: CompilerOptions = {}) {
+    this.#few = few;
     this.#index = new SelectionIndex<PodGroup>(
       {
         selected: (selection, group) => this.#selectionChanged(selection, group, true),
         unselected: (selection, group) => this.#selectionChanged(selection, group, false),
       },
       (name) => ({ [NAMESPACE_NAME_LABEL]: name }),
+      few,
     );
     this.#policies = new Policies(this.#index);
     this.#pods = new Pods({
@@ -97,6 +108,7 @@ export class Compiler {
     const node = new OpenNode(
       {
         names: this.#names,
+        few: 8 * this.#few,
         rulesOf: (group) => this.#rulesOf(group),
         addressesOf: (pod) => this.#pods.addressesOf(pod),
         changed: (node) => this.#changedNodes.add(node),

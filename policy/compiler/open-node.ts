@@ -10,7 +10,7 @@ import type { PodEntry, PodGroup } from './pods.ts';
 import { View, type ViewContext } from './view.ts';
 
 /** What a node needs to know of the rest of the cluster. */
-export interface NodeContext extends Pick<ViewContext, 'names'> {
+export interface NodeContext extends Pick<ViewContext, 'names' | 'few'> {
   rulesOf(group: PodGroup): Readonly<Record<Direction, GroupRules>>;
   addressesOf(pod: PodEntry): AddressKey[];
   /** There is something to do at the next flush. */
@@ -138,6 +138,7 @@ export class OpenNode {
       direction,
       sink: this.#sink,
       names: this.#context.names,
+      few: this.#context.few,
       localPods: (group) => this.#locals.get(group)?.pods ?? [],
       changed: () => this.#context.changed(this),
     });

@@ -1,7 +1,9 @@
 /**
  * Which pods are selected by which selectors, kept as pods, namespaces and selectors come and go.
  *
- * Pods are looked at by groups: all pods of a namespace that have the same labels are selected alike.
+ * Pods are looked at by groups: all pods of a namespace that have the same labels are selected alike. Where there are many
+ * groups or selectors, those that can not meet do not look at each other: selectors are filed under a label that has to be
+ * there, groups under the labels that they have.
  */
 
 import type { Labels } from '#datastore/schema.ts';
@@ -51,10 +53,13 @@ export class SelectionIndex<G extends Selectable> {
   readonly #namespaces = new Map<string, NamespaceEntry<G>>();
   readonly #selections = new Map<string, PodSelection<G>>();
   /** Selections that go by labels of namespaces, under one label that a pod or its namespace must have. */
-  readonly #byLabel = new Map<string, Set<PodSelection<G>>>();
+  readonly #byLabel: Drawers<PodSelection<G>> = new Map();
   readonly #ofGroup = new Map<G, Set<PodSelection<G>>>();
+  readonly #few: number;
 
-  constructor(listener: IndexListener<G>, defaultLabels: (namespace: string) => Labels) {
+  /** @param few selectors or groups of a namespace that are looked through as they are */
+  constructor(listener: IndexListener<G>, defaultLabels: (namespace: string) => Labels, few: number) {
+    this.#few = few;
     this.#listener = listener;
     this.#defaultLabels = defaultLabels;
   }
@@ -72,8 +77,10 @@ export class SelectionIndex<G extends Selectable> {
       selection = new PodSelection<G>(text, selector);
       this.#selections.set(text, selection);
       this.#file(selection);
-      for (const group of this.#groupsFor(selector)) {
-        if (selects(selector.pods, group.labels)) this.#select(selection, group);
+      for (const entry of this.#namespacesFor(selector)) {
+        for (const group of groupsFor(entry, selector.pods)) {
+          if (selects(selector.pods, group.labels)) this.#select(selection, group);
+        }
       }
     }
     selection.users++;
@@ -92,7 +99,7 @@ export class SelectionIndex<G extends Selectable> {
   }
 
   addGroup(group: G): void {
-    this.#namespace(group.namespace).groups.add(group);
+    fileGroup(this.#namespace(group.namespace), group, this.#few);
     this.#ofGroup.set(group, new Set());
     for (const selection of this.#candidates(group)) this.#select(selection, group);
   }
@@ -100,7 +107,7 @@ export class SelectionIndex<G extends Selectable> {
   removeGroup(group: G): void {
     for (const selection of this.#ofGroup.get(group)!) this.#unselect(selection, group);
     this.#ofGroup.delete(group);
-    this.#namespace(group.namespace).groups.delete(group);
+    unfileGroup(this.#namespace(group.namespace), group, this.#few);
     this.#tidyNamespace(group.namespace);
   }
 
@@ -136,10 +143,14 @@ export class SelectionIndex<G extends Selectable> {
 
   /** All selections that select the group. */
   *#candidates(group: G): Iterable<PodSelection<G>> {
-    const { labels, selections } = this.#namespace(group.namespace);
-    for (const selection of selections) if (selects(selection.selector.pods, group.labels)) yield selection;
-    const drawers = [ANYTHING, ...drawerNames('pod', group.labels), ...drawerNames('namespace', labels)];
-    for (const name of drawers) {
+    const { labels, selections, selectionsByLabel } = this.#namespace(group.namespace);
+    const ofPod = [ANYTHING, ...drawerNames('pod', group.labels)];
+    const own =
+      selections.size <= this.#few ? [selections] : ofPod.map((name) => selectionsByLabel.get(name) ?? []);
+    for (const drawer of own) {
+      for (const selection of drawer) if (selects(selection.selector.pods, group.labels)) yield selection;
+    }
+    for (const name of [...ofPod, ...drawerNames('namespace', labels)]) {
       for (const selection of this.#byLabel.get(name) ?? []) {
         const { namespaces, pods } = selection.selector;
         if (selects(namespaces as Selector, labels) && selects(pods, group.labels)) yield selection;
@@ -147,13 +158,13 @@ export class SelectionIndex<G extends Selectable> {
     }
   }
 
-  *#groupsFor({ namespaces }: PodSelector): Iterable<G> {
+  *#namespacesFor({ namespaces }: PodSelector): Iterable<NamespaceEntry<G>> {
     if ('name' in namespaces) {
-      yield* this.#namespaces.get(namespaces.name)?.groups ?? [];
+      const entry = this.#namespaces.get(namespaces.name);
+      if (entry !== undefined) yield entry;
       return;
     }
-    for (const { labels, groups } of this.#namespaces.values())
-      if (selects(namespaces, labels)) yield* groups;
+    for (const entry of this.#namespaces.values()) if (selects(namespaces, entry.labels)) yield entry;
   }
 
   #file(selection: PodSelection<G>): void {
@@ -164,25 +175,28 @@ export class SelectionIndex<G extends Selectable> {
   *#drawersOf(selection: PodSelection<G>): Iterable<{ selections: Set<PodSelection<G>>; tidy(): void }> {
     const { namespaces, pods } = selection.selector;
     if ('name' in namespaces) {
-      const { selections } = this.#namespace(namespaces.name);
+      const { selections, selectionsByLabel } = this.#namespace(namespaces.name);
+      yield* drawersNamed(selectionsByLabel, necessary('pod', pods) ?? [ANYTHING]);
       yield { selections, tidy: () => this.#tidyNamespace(namespaces.name) };
       return;
     }
-    for (const name of necessary('pod', pods) ?? necessary('namespace', namespaces) ?? [ANYTHING]) {
-      let selections = this.#byLabel.get(name);
-      if (selections === undefined) {
-        selections = new Set();
-        this.#byLabel.set(name, selections);
-      }
-      const drawer = selections;
-      yield { selections: drawer, tidy: () => drawer.size === 0 && this.#byLabel.delete(name) };
-    }
+    yield* drawersNamed(
+      this.#byLabel,
+      necessary('pod', pods) ?? necessary('namespace', namespaces) ?? [ANYTHING],
+    );
   }
 
   #namespace(name: string): NamespaceEntry<G> {
     let entry = this.#namespaces.get(name);
     if (entry === undefined) {
-      entry = { labels: this.#defaultLabels(name), told: false, groups: new Set(), selections: new Set() };
+      entry = {
+        labels: this.#defaultLabels(name),
+        told: false,
+        groups: new Set(),
+        groupsByLabel: undefined,
+        selections: new Set(),
+        selectionsByLabel: new Map(),
+      };
       this.#namespaces.set(name, entry);
     }
     return entry;
@@ -198,11 +212,73 @@ interface NamespaceEntry<G extends Selectable> {
   labels: Labels;
   told: boolean;
   readonly groups: Set<G>;
+  /** Under each of their labels, once there are many. */
+  groupsByLabel: Drawers<G> | undefined;
   /** Selections that go by the name of this namespace. */
   readonly selections: Set<PodSelection<G>>;
+  /** The same under one label that a pod must have. */
+  readonly selectionsByLabel: Drawers<PodSelection<G>>;
 }
 
+type Drawers<T> = Map<string, Set<T>>;
+
 const ANYTHING = '';
+
+function* drawersNamed<T>(
+  drawers: Drawers<T>,
+  names: readonly string[],
+): Iterable<{ selections: Set<T>; tidy(): void }> {
+  for (const name of names) {
+    const drawer = drawerOf(drawers, name);
+    yield { selections: drawer, tidy: () => drawer.size === 0 && drawers.delete(name) };
+  }
+}
+
+function drawerOf<T>(drawers: Drawers<T>, name: string): Set<T> {
+  let drawer = drawers.get(name);
+  if (drawer === undefined) {
+    drawer = new Set();
+    drawers.set(name, drawer);
+  }
+  return drawer;
+}
+
+function fileGroup<G extends Selectable>(entry: NamespaceEntry<G>, group: G, few: number): void {
+  entry.groups.add(group);
+  if (entry.groupsByLabel === undefined) {
+    if (entry.groups.size <= 4 * few) return;
+    entry.groupsByLabel = new Map();
+    for (const each of entry.groups) fileByLabels(entry.groupsByLabel, each);
+  } else {
+    fileByLabels(entry.groupsByLabel, group);
+  }
+}
+
+function fileByLabels<G extends Selectable>(drawers: Drawers<G>, group: G): void {
+  for (const name of drawerNames('pod', group.labels)) drawerOf(drawers, name).add(group);
+}
+
+function unfileGroup<G extends Selectable>(entry: NamespaceEntry<G>, group: G, few: number): void {
+  entry.groups.delete(group);
+  const drawers = entry.groupsByLabel;
+  if (drawers === undefined) return;
+  if (entry.groups.size <= few) {
+    entry.groupsByLabel = undefined;
+    return;
+  }
+  for (const name of drawerNames('pod', group.labels)) {
+    const drawer = drawers.get(name)!;
+    drawer.delete(group);
+    if (drawer.size === 0) drawers.delete(name);
+  }
+}
+
+/** Groups of a namespace among which are all that a selector selects. */
+function* groupsFor<G extends Selectable>(entry: NamespaceEntry<G>, pods: Selector): Iterable<G> {
+  const names = entry.groupsByLabel === undefined ? undefined : necessary('pod', pods);
+  if (names === undefined) yield* entry.groups;
+  else for (const name of names) yield* entry.groupsByLabel!.get(name) ?? [];
+}
 
 /** One of these labels, or a label with one of these keys, must be there; `undefined` if none has to. */
 function necessary(of: string, selector: Selector): string[] | undefined {

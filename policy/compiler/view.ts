@@ -7,6 +7,7 @@ import { type AddressKey, type AddressRange, type Family, familyOf, findRange } 
 import type { PortVerdicts } from '#proto/ports.ts';
 import type { ClassId, Direction } from '#proto/program.ts';
 import type { BlockRange, ProgramSink } from '../program/program.ts';
+import { AtomIndex } from './atom-index.ts';
 import type { Atom, Facet } from './atoms.ts';
 import { cutInPieces, type Piece } from './blocks.ts';
 import type { ClassNames } from './class-names.ts';
@@ -18,6 +19,8 @@ export interface ViewContext {
   readonly direction: Direction;
   readonly sink: ProgramSink;
   readonly names: ClassNames;
+  /** Up to so many groups are looked at for each class. */
+  readonly few: number;
   /** The node's own pods of a group. */
   localPods(group: PodGroup): Iterable<PodEntry>;
   /** There is something to do at the next flush. */
@@ -62,6 +65,8 @@ export class View {
   readonly #peers = new Map<PodGroup, Peer>();
   readonly #classes = new Map<string, ClassState>();
   readonly #unused = new Set<ClassState>();
+  /** Once there are many groups. */
+  #index: AtomIndex<PodGroup, ClassState> | undefined;
   /** What blocks make of all addresses. */
   readonly #pieces: Record<Family, readonly Piece<Facet>[]> = { 4: [], 6: [] };
   readonly #pieceClasses: Record<Family, readonly ClassState[]> = { 4: [], 6: [] };
@@ -84,12 +89,15 @@ export class View {
     else this.#rules.set(group, rules);
     for (const atom of rules?.atoms ?? []) if (!before?.atoms.has(atom)) this.#useAtom(atom, 1);
     for (const atom of before?.atoms ?? []) if (!rules?.atoms.has(atom)) this.#useAtom(atom, -1);
-    for (const state of this.#classes.values()) this.#setEntry(state, group, rules?.entry(state.facets));
+    this.#indexGroup(group, before, rules);
+    for (const state of this.#classesFor(before, rules)) {
+      this.#setEntry(state, group, rules?.entry(state.facets));
+    }
   }
 
   /** One pod more of a group whose rules are known. */
   addPod(group: PodGroup, pod: PodEntry): void {
-    for (const { id, entries } of this.#classes.values()) {
+    for (const { id, entries } of this.#classesFor(this.#rules.get(group))) {
       const verdicts = entries.get(group);
       if (verdicts !== undefined) this.#context.sink.entry(this.#context.direction, id, pod.key, verdicts);
     }
@@ -97,7 +105,7 @@ export class View {
 
   /** A pod that was of the group is not on the node any more, or not of that group. */
   removePod(group: PodGroup, pod: PodEntry): void {
-    for (const { id, entries } of this.#classes.values()) {
+    for (const { id, entries } of this.#classesFor(this.#rules.get(group))) {
       if (entries.has(group)) this.#context.sink.entry(this.#context.direction, id, pod.key, undefined);
     }
   }
@@ -306,8 +314,34 @@ export class View {
   #newClass(key: string, facets: readonly Facet[]): ClassState {
     const state = new ClassState(key, this.#context.names.acquire(key, facets), facets);
     this.#classes.set(key, state);
-    for (const [group, rules] of this.#rules) this.#setEntry(state, group, rules.entry(facets));
+    this.#index?.addClass(state, facets);
+    for (const group of this.#index?.groupsOf(facets) ?? this.#rules.keys()) {
+      this.#setEntry(state, group, this.#rules.get(group)!.entry(facets));
+    }
     return state;
+  }
+
+  /** Classes that groups with these rules may have entries for. */
+  #classesFor(...rules: readonly (GroupRules | undefined)[]): Iterable<ClassState> {
+    const index = this.#index;
+    if (index === undefined) return this.#classes.values();
+    return index.classesOf(rules.flatMap((each) => (each === undefined ? [] : [...each.atoms])));
+  }
+
+  #indexGroup(group: PodGroup, before: GroupRules | undefined, after: GroupRules | undefined): void {
+    if (this.#index === undefined) {
+      if (this.#rules.size <= this.#context.few) return;
+      this.#index = new AtomIndex();
+      for (const [each, { atoms }] of this.#rules) this.#index.addGroup(each, atoms);
+      for (const state of this.#classes.values()) this.#index.addClass(state, state.facets);
+      return;
+    }
+    if (this.#rules.size < this.#context.few / 2) {
+      this.#index = undefined;
+      return;
+    }
+    this.#index.deleteGroup(group, before?.atoms ?? []);
+    this.#index.addGroup(group, after?.atoms ?? []);
   }
 
   #release(state: ClassState): void {
@@ -317,6 +351,7 @@ export class View {
   #forget(state: ClassState): void {
     for (const group of [...state.entries.keys()]) this.#setEntry(state, group, undefined);
     this.#classes.delete(state.key);
+    this.#index?.deleteClass(state, state.facets);
     this.#context.names.release(state.key);
     this.#context.sink.classGone(state.id);
   }

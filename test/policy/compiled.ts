@@ -6,7 +6,7 @@ import { type AddressKey, formatAddress } from '#datastore/address.ts';
 import type { Pod } from '#datastore/kinds/pod.ts';
 import { keyOf, type Resource } from '#datastore/resource.ts';
 import type { Change } from '#datastore/source.ts';
-import { Compiler } from '#policy/compiler/compiler.ts';
+import { Compiler, type CompilerOptions } from '#policy/compiler/compiler.ts';
 import { type Cluster, hasOwnNetwork } from '#policy/evaluator/cluster.ts';
 import type { Party, Traffic } from '#policy/evaluator/traffic.ts';
 import { NodeProgram } from '#policy/program/node-program.ts';
@@ -14,10 +14,11 @@ import { DIRECTIONS, type Direction } from '#proto/program.ts';
 
 /** Compiles for all nodes and keeps what they are told. */
 export class CompiledCluster {
-  readonly compiler = new Compiler();
+  readonly compiler: Compiler;
   readonly programs = new Map<string, NodeProgram>();
 
-  constructor(nodes: Iterable<string>) {
+  constructor(nodes: Iterable<string>, options: CompilerOptions = {}) {
+    this.compiler = new Compiler(options);
     for (const node of nodes) this.open(node);
   }
 

@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { formatAddress } from '#datastore/address.ts';
 import { keyOf, type Resource } from '#datastore/resource.ts';
 import type { Change } from '#datastore/source.ts';
-import { Compiler } from '#policy/compiler/compiler.ts';
+import { Compiler, type CompilerOptions } from '#policy/compiler/compiler.ts';
 import { Cluster } from '#policy/evaluator/cluster.ts';
 import { evaluate } from '#policy/evaluator/evaluate.ts';
 import { runs } from '#test/helpers/runs.ts';
@@ -25,8 +25,15 @@ import { CompiledCluster, changesBetween, describePrograms, nodesOf, puts, traff
 
 const NODES = ['node-0', 'node-1', 'node-2'];
 
-function compile(resources: readonly Resource[], nodes: readonly string[] = NODES): CompiledCluster {
-  const compiled = new CompiledCluster(nodes);
+/** With a look at everything, and with indexes however little there is. */
+const anyOptions = fc.constantFrom({}, { few: 0 }, { few: 1 });
+
+function compile(
+  resources: readonly Resource[],
+  nodes: readonly string[] = NODES,
+  options: CompilerOptions = {},
+): CompiledCluster {
+  const compiled = new CompiledCluster(nodes, options);
   compiled.apply(puts(resources));
   return compiled;
 }
@@ -51,13 +58,13 @@ function differences(compiled: CompiledCluster, resources: readonly Resource[]):
 describe('what is compiled is what is meant', () => {
   test('for generated clusters, on all connections', () => {
     fc.assert(
-      fc.property(withYaml(anyCluster), (manifests) => {
+      fc.property(withYaml(anyCluster), anyOptions, (manifests, options) => {
         const resources = resourcesOf(manifests);
-        expect(differences(compile(resources), resources)).toEqual([]);
+        expect(differences(compile(resources, NODES, options), resources)).toEqual([]);
       }),
       { numRuns: runs(2_000) },
     );
-  }, 120_000);
+  }, 600_000);
 
   test.each(
     ['documentation.yaml', 'conformance.yaml', 'systematic.yaml', 'corners.yaml'].flatMap((file) =>
@@ -113,9 +120,10 @@ function play(
     readonly (typeof step extends fc.Arbitrary<infer S> ? S : never)[],
   ],
   look: (compiled: CompiledCluster, resources: readonly Resource[]) => void,
+  options: CompilerOptions,
 ): CompiledCluster {
   const state = new Map(first.map((manifest) => [nameOf(manifest), resourcesOf([manifest])[0]!]));
-  const compiled = new CompiledCluster([]);
+  const compiled = new CompiledCluster([], options);
   const close = new Map(NODES.map((node) => [node, compiled.open(node)]));
   compiled.apply(puts([...state.values()]));
   look(compiled, [...state.values()]);
@@ -145,10 +153,10 @@ function play(
 describe('only the state counts, not how it came about', () => {
   test('any history leads to the programs that its end would have had from the start', () => {
     fc.assert(
-      fc.property(history, (history) => {
-        play(history, (compiled, resources) => {
+      fc.property(history, anyOptions, (history, options) => {
+        const look = (compiled: CompiledCluster, resources: readonly Resource[]) =>
           expect(describePrograms(compiled.programs)).toEqual(describePrograms(compile(resources).programs));
-        });
+        play(history, look, options);
       }),
       { numRuns: runs(1_000) },
     );
@@ -156,11 +164,12 @@ describe('only the state counts, not how it came about', () => {
 
   test('nothing is left of any history when everything is gone', () => {
     fc.assert(
-      fc.property(fc.oneof(history, crowdHistory), (history) => {
+      fc.property(fc.oneof(history, crowdHistory), anyOptions, (history, options) => {
         let last: readonly Resource[] = [];
-        const compiled = play(history, (_, resources) => {
+        const look = (_: CompiledCluster, resources: readonly Resource[]) => {
           last = resources;
-        });
+        };
+        const compiled = play(history, look, options);
         compiled.apply(last.map((resource): Change => ({ type: 'delete', key: keyOf(resource) })));
         expect(describePrograms(compiled.programs)).toEqual(describePrograms(compile([]).programs));
         expect(compiled.compiler.counts).toEqual(new Compiler().counts);
@@ -171,11 +180,12 @@ describe('only the state counts, not how it came about', () => {
 
   test('that of a crowd that blocks part, too', () => {
     fc.assert(
-      fc.property(crowdHistory, (history) => {
-        play(history, (compiled, resources) => {
+      fc.property(crowdHistory, anyOptions, (history, options) => {
+        const look = (compiled: CompiledCluster, resources: readonly Resource[]) => {
           expect(describePrograms(compiled.programs)).toEqual(describePrograms(compile(resources).programs));
           expect(differences(compiled, resources)).toEqual([]);
-        });
+        };
+        play(history, look, options);
       }),
       { numRuns: runs(200) },
     );

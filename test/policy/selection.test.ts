@@ -33,7 +33,7 @@ const defaults = (name: string): Labels => ({ b: name === 'n0' ? 'x' : 'y' });
 
 test('the index selects what looking at everything would, and tells of each change once', () => {
   fc.assert(
-    fc.property(fc.array(step, { maxLength: 40 }), (steps) => {
+    fc.property(fc.array(step, { maxLength: 40 }), fc.constantFrom(0, 1, 16), (steps, few) => {
       const told = new Map<PodSelection<Selectable>, Set<Selectable>>();
       const toldOf = (selection: PodSelection<Selectable>) =>
         told.get(selection) ?? told.set(selection, new Set()).get(selection)!;
@@ -46,6 +46,7 @@ test('the index selects what looking at everything would, and tells of each chan
           unselected: (selection, group) => expect(toldOf(selection).delete(group)).toBe(true),
         },
         defaults,
+        few,
       );
       const groups: Selectable[] = [];
       const held: PodSelection<Selectable>[] = [];
@@ -88,4 +89,36 @@ test('the index selects what looking at everything would, and tells of each chan
     }),
     { numRuns: runs(500) },
   );
+});
+
+test('many selectors and many groups of a namespace look only at whom they may meet', () => {
+  const many = 400;
+  let looks = 0;
+  const labelsOf = (i: number): Labels =>
+    new Proxy({ app: `a${i}`, tier: i % 2 === 0 ? 'even' : 'odd' } as Record<string, string>, {
+      get: (labels, key) => {
+        looks++;
+        return labels[key as string];
+      },
+    });
+  const selectorOf = (i: number, where: PodSelector['namespaces']): PodSelector => ({
+    namespaces: where,
+    pods: canonicalSelector({ matchLabels: { app: `a${i}` }, matchExpressions: [] }),
+  });
+  const everywhere = canonicalSelector({ matchLabels: {}, matchExpressions: [] });
+  for (const groupsFirst of [true, false]) {
+    for (const where of [{ name: 'n0' }, everywhere]) {
+      const index = new SelectionIndex<Selectable>({ selected() {}, unselected() {} }, defaults, 16);
+      const addGroups = () => {
+        for (let i = 0; i < many; i++) index.addGroup({ namespace: 'n0', labels: labelsOf(i) });
+      };
+      if (groupsFirst) addGroups();
+      looks = 0;
+      const held = Array.from({ length: many }, (_, i) => index.acquire(selectorOf(i, where)));
+      if (!groupsFirst) addGroups();
+      expect(held.map(({ groups }) => groups.size)).toEqual(held.map(() => 1));
+      // Those of its own, the names of its drawers, and a few while there are few.
+      expect(looks / many).toBeLessThan(20);
+    }
+  }
 });
