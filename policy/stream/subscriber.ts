@@ -150,18 +150,25 @@ export class Subscriber {
     this.#wake = undefined;
   }
 
+  /** Of classes that are named for the first time: also of those whose peers may do nothing that others may not. */
   #meanings({ ingress, egress }: Pending): Map<ClassId, readonly string[]> {
     const meanings = new Map<ClassId, readonly string[]>();
-    for (const { entries } of [ingress, egress]) {
+    const tell = (id: ClassId | undefined): void => {
+      if (id === undefined || this.#told.has(id)) return;
+      this.#told.add(id);
+      meanings.set(id, this.#options.describeClass(id));
+    };
+    for (const { entries, addresses, blocks } of [ingress, egress]) {
       for (const [id, pods] of entries) {
         if (this.#told.has(id)) continue;
         for (const verdicts of pods.values()) {
           if (verdicts === undefined) continue;
-          this.#told.add(id);
-          meanings.set(id, this.#options.describeClass(id));
+          tell(id);
           break;
         }
       }
+      for (const id of addresses.values()) tell(id);
+      for (const ranges of blocks.values()) for (const { class: id } of ranges ?? []) tell(id);
     }
     return meanings;
   }

@@ -19,6 +19,7 @@ export const DAMAGES: readonly (readonly [string, string])[] = [
 /** What `nft list table` says, in no order: what is made anew stands elsewhere. */
 export function sectionsOf(text: string): string[] {
   return text
+    .replace(/^(table [^\n]*\n(?:\t(?:comment|flags)[^\n]*\n)*)/, '$1\n')
     .split('\n\n')
     .map((section) => section.trim().replace(/\n}$/, ''))
     .sort();
