@@ -43,9 +43,9 @@ export function createFabric(slotsPerNode = 3): Fabric {
     opened.push(value);
     return value;
   };
-  const prober = (name: string, netns: Netns): [NetworkNamespace, Prober] => {
+  const prober = (netns: Netns): [NetworkNamespace, Prober] => {
     const namespace = keep(NetworkNamespace.open(netns.path));
-    return [namespace, keep(new Prober(name, namespace))];
+    return [namespace, keep(new Prober(netns.path, namespace))];
   };
   const nodes = [0, 1].map((i): FabricNode => {
     const netns = keep(createNetns());
@@ -56,7 +56,7 @@ export function createFabric(slotsPerNode = 3): Fabric {
       netns,
       addresses.map((address) => `addr add ${address} dev lo`),
     );
-    const [namespace, probing] = prober(`node-${i}`, netns);
+    const [namespace, probing] = prober(netns);
     return { name: `node-${i}`, netns, namespace, addresses, prober: probing };
   }) as unknown as [FabricNode, FabricNode];
   link(nodes[0].netns, 'up0', '02:00:00:00:01:00', nodes[1].netns, 'up0', '02:00:00:00:01:01');
@@ -65,7 +65,7 @@ export function createFabric(slotsPerNode = 3): Fabric {
   const outside = {
     netns: outsideNetns,
     addresses: ['10.0.0.13', 'fd00::d'] as const,
-    prober: prober('outside', outsideNetns)[1],
+    prober: prober(outsideNetns)[1],
   };
   host(outsideNetns, 'eth0', outside.addresses, '02:00:00:00:02:00');
   const slots = nodes.flatMap((node, n) =>
@@ -78,7 +78,7 @@ export function createFabric(slotsPerNode = 3): Fabric {
       link(node.netns, name, mac(0), netns, 'eth0', mac(1));
       host(netns, 'eth0', addresses, mac(0));
       batch(node.netns, routes(addresses, name, mac(1)));
-      return { node, netns, interface: name, addresses, prober: prober(`slot-${number}`, netns)[1] };
+      return { node, netns, interface: name, addresses, prober: prober(netns)[1] };
     }),
   );
   batch(nodes[0].netns, routes(outside.addresses, 'out0', '02:00:00:00:02:01'));

@@ -10,7 +10,7 @@ import { FlowStatus } from '#kernel/conntrack/flow.ts';
 import { waitFor } from '#test/helpers/wait.ts';
 import { endpointOf, type Slot } from './fabric.ts';
 import { allow, isolate, pod } from './objects.ts';
-import { tcpPair, udpPair } from './talk.ts';
+import { countPackets, tcpPair, udpPair } from './talk.ts';
 import { World } from './world.ts';
 
 /*
@@ -242,21 +242,11 @@ test('a connection with a helper of its own is let through', async () => {
   await pair.expectSilence('server');
 });
 
-/** Counts what of a connection comes to our hooks, and what leaves them. */
-const counting = (port: number) => `table inet counting {
-  chain a { type filter hook prerouting priority -301; th sport . th dport { ${port} . 5000, 5000 . ${port} } counter; }
-  chain b { type filter hook prerouting priority -299; th sport . th dport { ${port} . 5000, 5000 . ${port} } counter; }
-  chain c { type filter hook forward priority 9; th sport . th dport { ${port} . 5000, 5000 . ${port} } counter; }
-  chain d { type filter hook forward priority 11; th sport . th dport { ${port} . 5000, 5000 . ${port} } counter; }
-}
-`;
-
 test('a long transfer loses nothing during 1,000 policy updates, and stops at the one that forbids it', async () => {
   const base = [...pods(), allow('server', 'client', 5000)];
   await world.become(base, placed());
   using pair = await tcpPair(slots[0]!, slots[3]!, 0, 5000);
-  for (const { netns } of world.fabric.nodes)
-    netns.exec('nft', ['-f', '-'], { input: counting(pair.clientPort) });
+  const counters = world.fabric.nodes.map(({ netns }) => countPackets(netns, pair.clientPort, 5000));
   const transfer = pair.stream();
   for (let i = 0; i < 500; i++) {
     // Each comes and goes: rules of the pods that talk, of their peers, and of ports beside theirs.
@@ -268,15 +258,12 @@ test('a long transfer loses nothing during 1,000 policy updates, and stops at th
   const at = transfer.received();
   await transfer.pause();
   // What comes to our chains leaves them. (That TCP sends something again only says that it was late.)
-  for (const { netns } of world.fabric.nodes) {
-    const counts = [
-      ...netns.exec('nft', ['list', 'table', 'inet', 'counting']).matchAll(/packets (\d+)/g),
-    ].map(([, packets]) => Number(packets));
-    expect(counts).toHaveLength(4);
-    expect(counts[0]).toBeGreaterThan(100);
-    expect(counts[1]).toBe(counts[0]);
-    expect(counts[3]).toBe(counts[2]);
-    netns.exec('nft', ['delete', 'table', 'inet', 'counting']);
+  for (const counter of counters) {
+    const [before, after, beforeForward, afterForward] = counter.read();
+    expect(before).toBeGreaterThan(100);
+    expect(after).toBe(before);
+    expect(afterForward).toBe(beforeForward);
+    counter.remove();
   }
   transfer.resume();
   await world.become(base, placed());

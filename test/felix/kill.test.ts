@@ -6,6 +6,9 @@ import { createNetns, type Netns } from '#test/helpers/netns.ts';
 import { newTempFolder } from '#test/helpers/owner.ts';
 import { waitFor } from '#test/helpers/wait.ts';
 import { createFabric, type Fabric, type Slot } from './fabric.ts';
+import type { ProbeProtocol } from './prober.ts';
+import { Sender, type Stream } from './sender.ts';
+import { countPackets, tcpPair } from './talk.ts';
 
 /*
  * The agent and the policy engine are killed at random points of updates, restarts and upgrades, while packets are sent all
@@ -14,6 +17,7 @@ import { createFabric, type Fabric, type Slot } from './fabric.ts';
 
 const ROOT = join(import.meta.dirname, '../..');
 const ROUNDS = 12;
+const CLIENT = '{ podSelector: { matchLabels: { app: client } } }';
 
 let fabric: Fabric;
 /** Where the processes are; they go with it. */
@@ -78,10 +82,14 @@ test('nothing that is forbidden passes, and nothing that is allowed is lost', as
     policyYaml(
       'server',
       '{ app: server }',
-      '{ from: [{ podSelector: { matchLabels: { app: client } } }, { podSelector: { matchLabels: { app: beside } } }], ports: [{ protocol: UDP, port: 5000 }] }',
+      `{ from: [${CLIENT}, { podSelector: { matchLabels: { app: beside } } }], ports: [{ protocol: UDP, port: 5000 }, { port: 5000 }] }`,
     ),
   );
   put('beside.yaml', policyYaml('beside', '{ app: beside }', ''));
+  put(
+    'long.yaml',
+    policyYaml('long', '{ app: server }', `{ from: [${CLIENT}], ports: [{ port: 5002 }, { port: 5003 }] }`),
+  );
   const socket = join(folder, 'policy.sock');
   const engine = () =>
     start(
@@ -106,28 +114,54 @@ test('nothing that is forbidden passes, and nothing that is allowed is lost', as
   let policy = await engine();
   let agent = await start(script, 'applied');
 
-  const pair = (from: Slot, to: Slot, port: number, allowed: boolean, family: number) => ({
-    from: from.netns.path,
-    to: to.netns.path,
-    source: from.addresses[family],
-    destination: to.addresses[family],
-    port,
-    allowed,
-  });
-  const pairs = [0, 1].flatMap((family) => [
-    pair(client, server, 5000, true, family),
-    pair(beside, server, 5000, true, family),
-    pair(server, client, 7, true, family),
-    pair(client, server, 5001, false, family),
-    pair(intruder, server, 5000, false, family),
-    pair(client, beside, 5000, false, family),
-    pair(server, beside, 5000, false, family),
+  const stream =
+    (protocol: ProbeProtocol, family: number) =>
+    (from: Slot, to: Slot, port: number, expected: boolean): Stream => ({
+      from: from.netns.path,
+      to: to.netns.path,
+      source: from.addresses[family]!,
+      destination: to.addresses[family]!,
+      protocol,
+      port,
+      expected,
+    });
+  const streams = [0, 1].flatMap((family) => [
+    ...(['UDP', 'TCP'] as const).flatMap((protocol) => {
+      const of = stream(protocol, family);
+      return [
+        of(client, server, 5000, true),
+        of(beside, server, 5000, true),
+        of(server, client, 7, true),
+        of(client, server, 5001, false),
+        of(intruder, server, 5000, false),
+        of(client, beside, 5000, false),
+        of(server, beside, 5000, false),
+      ];
+    }),
+    // No rule is about echo requests, and so they reach only whom no policy isolates.
+    stream('other', family)(server, client, 0, true),
+    stream('other', family)(client, server, 0, false),
+    stream('other', family)(server, beside, 0, false),
   ]);
-  const prober = await start([join(ROOT, 'test/felix/prober-process.ts'), JSON.stringify(pairs)], 'sending');
-  let result = '';
-  prober.stdout!.on('data', (text) => {
-    result += text;
-  });
+  using sender = new Sender();
+  await sender.begin(streams, 4);
+  // Two that have begun: one that may go on, and one that is forbidden before anything else happens.
+  using lasting = await tcpPair(client, server, 0, 5002);
+  using ended = await tcpPair(client, server, 1, 5003);
+  await lasting.exchange('allowed');
+  await ended.exchange('allowed');
+  put('long.yaml', policyYaml('long', '{ app: server }', `{ from: [${CLIENT}], ports: [{ port: 5002 }] }`));
+  await waitFor(
+    () =>
+      ended.expectSilence('client').then(
+        () => true,
+        () => false,
+      ),
+    { what: 'the end of what is forbidden now' },
+  );
+  const counter = countPackets(node.netns, lasting.clientPort, 5002);
+  // Not as much as goes: those who count packets see these too.
+  const transfer = lasting.stream(5);
 
   for (let round = 0; round < ROUNDS; round++) {
     // Changes all around what is probed: other ports, other peers, other pods of the same kind.
@@ -176,15 +210,21 @@ test('nothing that is forbidden passes, and nothing that is allowed is lost', as
     }
   }
   expect(node.netns.exec('nft', ['list', 'table', 'inet', 'margay'])).not.toContain('old');
-  prober.stdin!.end();
-  const counts = (await waitFor(
-    () => result.includes(']') && JSON.parse(result.split('\n').find((line) => line.startsWith('['))!),
-    {
-      what: 'the count',
-    },
-  )) as { allowed: boolean; sent: number; arrived: number; lost: number[] }[];
-  for (const { allowed, sent, arrived } of counts) {
+  for (const [i, { sent, arrived, answered }] of (await sender.end()).entries()) {
+    const { expected, protocol, ...of } = streams[i]!;
     expect(sent).toBeGreaterThan(500);
-    expect({ allowed, arrived }).toEqual({ allowed, arrived: allowed ? sent : 0 });
+    const all = expected ? sent : 0;
+    expect({ protocol, ...of, arrived }).toEqual({ protocol, ...of, arrived: all });
+    // Nobody listens, which is said by what belongs to the connection.
+    if (protocol === 'TCP') expect({ ...of, answered }).toEqual({ ...of, answered: all });
   }
+  // What has begun and may go on has lost nothing at our hooks, and what may not has not come back.
+  expect(transfer.failed()).toBeUndefined();
+  await transfer.moves();
+  await transfer.pause();
+  const [before, after, beforeForward, afterForward] = counter.read();
+  expect(before).toBeGreaterThan(1000);
+  expect({ after, afterForward }).toEqual({ after: before, afterForward: beforeForward });
+  await ended.expectSilence('server');
+  await ended.expectSilence('client');
 }, 240_000);

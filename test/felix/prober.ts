@@ -43,6 +43,7 @@ const MAGIC = 0x6d677921;
 
 /** The sockets of one namespace. */
 export class Prober implements Disposable {
+  /** Path of the namespace. */
   readonly name: string;
   readonly senders: Readonly<Record<4 | 6, number>>;
   readonly receivers: readonly { fd: number; family: 4 | 6; protocol: ProbeProtocol }[];

@@ -1,15 +1,14 @@
-import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { agentSink } from '#cli/policy/ruleset.ts';
 import { NftablesDataplane } from '#felix/dataplane/dataplane.ts';
 import type { RulesetKernel } from '#felix/dataplane/driver.ts';
 import { DEFAULT_SETTINGS } from '#felix/dataplane/settings.ts';
 import { Compiler } from '#policy/compiler/compiler.ts';
-import { createNetns } from '#test/helpers/netns.ts';
 import { waitFor } from '#test/helpers/wait.ts';
 import { changesBetween } from '#test/policy/compiled.ts';
 import { endpointOf, type Slot } from './fabric.ts';
 import { allow, isolate, nodeObject, pod } from './objects.ts';
+import { Sender, type Stream } from './sender.ts';
 import { SILENT, World } from './world.ts';
 
 /*
@@ -79,27 +78,21 @@ const tables = (): string[] =>
 
 test('a table that has to be replaced as a whole loses no packet', async () => {
   const [client, server] = [slots[0]!, slots[3]!];
-  const pairs = [0, 1].flatMap((family) =>
-    [true, false].map((allowed) => ({
-      from: client.netns.path,
-      to: (allowed ? server : slots[4]!).netns.path,
-      source: client.addresses[family],
-      destination: (allowed ? server : slots[4]!).addresses[family],
-      port: 5000,
-      allowed,
-    })),
+  const streams = [0, 1].flatMap((family) =>
+    [true, false].map(
+      (allowed): Stream => ({
+        from: client.netns.path,
+        to: (allowed ? server : slots[4]!).netns.path,
+        source: client.addresses[family]!,
+        destination: (allowed ? server : slots[4]!).addresses[family]!,
+        protocol: 'UDP',
+        port: 5000,
+        expected: allowed,
+      }),
+    ),
   );
-  using home = createNetns();
-  const prober = home.spawn(
-    process.execPath,
-    [join(import.meta.dirname, 'prober-process.ts'), JSON.stringify(pairs), '0'],
-    { stdio: ['pipe', 'pipe', 'inherit'] },
-  );
-  let output = '';
-  prober.stdout!.on('data', (text) => {
-    output += text;
-  });
-  await waitFor(() => output.includes('sending'), { what: 'the prober to send' });
+  using sender = new Sender();
+  await sender.begin(streams);
   using dataplane = await restarted();
   for (let round = 1; round <= 60; round++) {
     strange();
@@ -109,10 +102,8 @@ test('a table that has to be replaced as a whole loses no packet', async () => {
     });
   }
   expect(listed()).not.toContain('strange');
-  prober.stdin!.end();
-  await waitFor(() => output.includes(']'), { what: 'the count' });
-  const counts = JSON.parse(output.split('\n').find((line) => line.startsWith('['))!);
-  for (const { allowed, sent, arrived } of counts) {
+  for (const [i, { sent, arrived }] of (await sender.end()).entries()) {
+    const allowed = streams[i]!.expected;
     expect(sent).toBeGreaterThan(1_000);
     expect({ allowed, arrived }).toEqual({ allowed, arrived: allowed ? sent : 0 });
   }

@@ -8,6 +8,7 @@ import { createServer, type Server, type Socket } from 'node:net';
 import { openUdp } from '#kernel/sys/datagram.ts';
 import { NetworkNamespace } from '#kernel/sys/namespace.ts';
 import { openConnecting, openListener } from '#kernel/sys/tcp.ts';
+import type { Netns } from '#test/helpers/netns.ts';
 import { waitFor } from '#test/helpers/wait.ts';
 import type { FabricNode, Slot } from './fabric.ts';
 
@@ -36,8 +37,8 @@ export interface Transfer {
 
 export interface TcpPair extends Pair {
   readonly clientPort: number;
-  /** From the client to the server. */
-  stream(): Transfer;
+  /** From the client to the server: as much as goes, or some KiB every so many ms. */
+  stream(interval?: number): Transfer;
 }
 
 /**
@@ -87,7 +88,7 @@ export async function tcpPair(
       await fence(from === 'client' ? client : server, (from === 'client' ? server : client).node, family);
       if (heard[to] !== '') throw new Error(`${to} heard '${heard[to]}'`);
     },
-    stream() {
+    stream(interval) {
       let received = 0;
       let failure: Error | undefined;
       const chunk = Buffer.alloc(16 << 10);
@@ -106,8 +107,15 @@ export async function tcpPair(
         while (!paused && !sockets.client.destroyed && sockets.client.write(chunk)) sent += chunk.length;
         if (!paused) sent += chunk.length;
       };
-      sockets.client.on('drain', more);
-      more();
+      const some = (): void => {
+        if (paused || sockets.client.destroyed) return;
+        sockets.client.write(chunk);
+        sent += chunk.length;
+        setTimeout(some, interval);
+      };
+      const resume = interval === undefined ? more : some;
+      if (interval === undefined) sockets.client.on('drain', more);
+      resume();
       return {
         received: () => received,
         failed: () => failure,
@@ -131,7 +139,7 @@ export async function tcpPair(
         },
         resume() {
           paused = false;
-          more();
+          resume();
         },
         async stands() {
           // What came before the end may not have been read yet: each turn of the loop reads some of it.
@@ -188,6 +196,33 @@ export async function udpPair(client: Slot, server: Slot, family: number, port: 
       sockets.client.close();
       sockets.server.close();
     },
+  };
+}
+
+/** Counts on a node what of a connection comes to our hooks and what leaves them: before and behind `raw`, and `forward`. */
+export function countPackets(
+  netns: Netns,
+  clientPort: number,
+  port: number,
+): { read(): [number, number, number, number]; remove(): void } {
+  const table = `counting-${clientPort}-${port}`;
+  const ports = `th sport . th dport { ${clientPort} . ${port}, ${port} . ${clientPort} }`;
+  const hooks = [
+    'prerouting priority -301',
+    'prerouting priority -299',
+    'forward priority 9',
+    'forward priority 11',
+  ];
+  const chains = hooks.map((hook, i) => `chain c${i} { type filter hook ${hook}; ${ports} counter; }`);
+  netns.exec('nft', ['-f', '-'], { input: `table inet ${table} {\n${chains.join('\n')}\n}\n` });
+  return {
+    read() {
+      const text = netns.exec('nft', ['list', 'table', 'inet', table]);
+      const counts = [...text.matchAll(/packets (\d+)/g)].map(([, packets]) => Number(packets));
+      if (counts.length !== hooks.length) throw new Error(text);
+      return counts as ReturnType<ReturnType<typeof countPackets>['read']>;
+    },
+    remove: () => void netns.exec('nft', ['delete', 'table', 'inet', table]),
   };
 }
 

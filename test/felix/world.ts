@@ -13,6 +13,7 @@ import { Conntrack } from '#kernel/conntrack/conntrack.ts';
 import { Compiler } from '#policy/compiler/compiler.ts';
 import { Cluster } from '#policy/evaluator/cluster.ts';
 import { evaluate } from '#policy/evaluator/evaluate.ts';
+import type { Verdict } from '#policy/evaluator/traffic.ts';
 import { waitFor } from '#test/helpers/wait.ts';
 import { changesBetween } from '#test/policy/compiled.ts';
 import { createFabric, endpointOf, type Fabric, type Slot } from './fabric.ts';
@@ -32,6 +33,19 @@ export interface Disagreement {
   readonly expected: boolean;
   readonly arrived: boolean;
   readonly answered: boolean;
+}
+
+/** What the evaluator says of packets. */
+export function verdictsOf(resources: readonly Resource[], probes: readonly Probe[]): Verdict[] {
+  const cluster = new Cluster(resources);
+  return probes.map(({ source, destination, protocol, port }) =>
+    evaluate(cluster, {
+      source: cluster.partyAt(parseAddress(source)!),
+      destination: cluster.partyAt(parseAddress(destination)!),
+      protocol,
+      port,
+    }),
+  );
 }
 
 export class World implements Disposable {
@@ -101,16 +115,10 @@ export class World implements Disposable {
     ];
   }
 
-  /** Sends a packet of each kind between all pairs of ends that a policy may be about, and asks the evaluator. */
-  async disagreements(traffic: (pair: number) => readonly (readonly [ProbeProtocol, number])[]): Promise<{
-    found: Disagreement[];
-    allowed: number;
-    denied: number;
-  }> {
+  /** A packet of each kind between all pairs of ends that a policy may be about. */
+  probes(traffic: (pair: number) => readonly (readonly [ProbeProtocol, number])[]): Probe[] {
     const { ends } = this;
-    const cluster = new Cluster(this.#resources);
     const probes: Probe[] = [];
-    const expected: boolean[] = [];
     let pair = 0;
     for (const from of ends) {
       for (const to of ends) {
@@ -119,40 +127,41 @@ export class World implements Disposable {
           const source = from.addresses[family];
           const destination = to.addresses[family];
           if (source === undefined || destination === undefined) continue;
-          for (const [protocol, port] of traffic(pair)) {
+          for (const [protocol, port] of traffic(pair))
             probes.push({ from: from.prober, to: to.prober, source, destination, protocol, port });
-            expected.push(
-              evaluate(cluster, {
-                source: cluster.partyAt(parseAddress(source)!),
-                destination: cluster.partyAt(parseAddress(destination)!),
-                protocol,
-                port,
-              }).allowed,
-            );
-          }
           pair++;
         }
       }
     }
+    return probes;
+  }
+
+  /** Sends these packets, and asks the evaluator. */
+  async disagreements(traffic: (pair: number) => readonly (readonly [ProbeProtocol, number])[]): Promise<{
+    found: Disagreement[];
+    allowed: number;
+    denied: number;
+  }> {
+    const probes = this.probes(traffic);
+    const expected = verdictsOf(this.#resources, probes).map(({ allowed }) => allowed);
     const results = await probe(probes, expected);
     const found = results.flatMap(({ arrived, answered }, i): Disagreement[] => {
-      const { source, destination, protocol, port } = probes[i]!;
       // Echo answers of a kernel are limited in number; those of TCP are not.
-      const wantsAnswer = expected[i]! && protocol === 'TCP';
+      const wantsAnswer = expected[i]! && probes[i]!.protocol === 'TCP';
       if (arrived === expected[i] && (!wantsAnswer || answered)) return [];
-      const name = (address: string) => this.#labelOf(address);
-      return [
-        {
-          traffic: `${name(source)} > ${name(destination)} ${protocol}/${port}`,
-          expected: expected[i]!,
-          arrived,
-          answered,
-        },
-      ];
+      return [{ traffic: this.describe(probes[i]!), expected: expected[i]!, arrived, answered }];
     });
-    for (const conntrack of this.conntracks) conntrack.deleteMatching({});
+    this.forgetFlows();
     const allowed = expected.filter((value) => value).length;
     return { found, allowed, denied: expected.length - allowed };
+  }
+
+  describe({ source, destination, protocol, port }: Probe): string {
+    return `${this.#labelOf(source)} > ${this.#labelOf(destination)} ${protocol}/${port}`;
+  }
+
+  forgetFlows(): void {
+    for (const conntrack of this.conntracks) conntrack.deleteMatching({});
   }
 
   [Symbol.dispose](): void {
