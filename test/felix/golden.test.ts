@@ -113,4 +113,55 @@ describe('the ruleset of a cluster', () => {
     ruleset.desired.adopt(nftables.dump(ruleset.desired.table));
     expect(ruleset.desired.changes().transaction).toEqual([]);
   });
+
+  // docs/dataplane.md says since when the kernel has each. What is added here is to be looked up first.
+  test('is made of what Linux 6.1 has', () => {
+    const expressions = new Set<string>();
+    const keys = new Set<string>();
+    const operations = new Set<string>();
+    for (const name of NAMES) {
+      const ruleset = rulesetOf(name);
+      ruleset.prepare();
+      ruleset.desired.adopt(undefined);
+      for (const operation of ruleset.desired.changes().transaction) {
+        operations.add(operation.op);
+        if (operation.op === 'add rule')
+          for (const { kind } of operation.rule.expressions) expressions.add(kind);
+        if (operation.op === 'add set') for (const key of Object.keys(operation.set)) keys.add(key);
+        if (operation.op === 'add elements')
+          for (const element of operation.elements)
+            for (const key of Object.keys(element)) keys.add(`element ${key}`);
+      }
+    }
+    expect([...expressions].sort()).toEqual(EXPRESSIONS);
+    expect([...keys].sort()).toEqual(KEYS);
+    expect([...operations].sort()).toEqual(OPERATIONS);
+  });
 });
+
+const EXPRESSIONS = [
+  'bitwise',
+  'cmp',
+  'ct',
+  'ct set',
+  'fib',
+  'immediate',
+  'lookup',
+  'masquerade',
+  'meta',
+  'nat',
+  'payload',
+  'verdict',
+];
+const KEYS = [
+  'comment',
+  'element comment',
+  'element end',
+  'element key',
+  'element value',
+  'interval',
+  'key',
+  'name',
+  'value',
+];
+const OPERATIONS = ['add chain', 'add elements', 'add rule', 'add set', 'add table'];
