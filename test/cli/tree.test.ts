@@ -64,6 +64,7 @@ describe('every command', () => {
       ...['status', 'explain'].map((name) => `policy ${name}`),
       ...['status', 'endpoints'].map((name) => `felix ${name}`),
       ...['show', 'check'].map((name) => `ipam ${name}`),
+      'ready',
       ...['status', 'reach'].map((name) => `lab ${name}`),
     ]);
     // The rest does something, says something that does not change, or follows by itself.
@@ -74,6 +75,7 @@ describe('every command', () => {
       ),
       ...['diff', 'compile', 'objects'].map((name) => `policy ${name}`),
       'ipam release',
+      ...['install', 'uninstall'].map((name) => `cni ${name}`),
       ...['up', 'down', 'apply', 'delete', 'add-pod', 'exec', 'link', 'kill', 'logs'].map(
         (name) => `lab ${name}`,
       ),
