@@ -10,6 +10,7 @@ import type { NftablesDataplane } from './dataplane/dataplane.ts';
 import type { Problem } from './dataplane/driver.ts';
 import { describePart } from './dataplane/part.ts';
 import type { WorkloadEndpoint } from './endpoint.ts';
+import type { Foreign } from './endpoints/repair.ts';
 import type { PolicyReceiver } from './policy/receiver.ts';
 
 export interface HandlerOptions {
@@ -33,6 +34,8 @@ export interface PodsStatus {
   readonly waitsFor: string;
   /** What is wrong with the Node object or the files of the node, in words. */
   readonly problems: readonly string[];
+  /** What others have set against pods. */
+  readonly foreign: readonly Foreign[];
 }
 
 export function felixHandlers(options: HandlerOptions): Handlers<typeof felixService> {
@@ -43,7 +46,7 @@ export function felixHandlers(options: HandlerOptions): Handlers<typeof felixSer
 }
 
 function statusOf({ dataplane, receiver, ...options }: HandlerOptions): margay.felix.v1.IStatus {
-  const { cidrs, waitsFor, problems } = options.pods();
+  const { cidrs, waitsFor, problems, foreign } = options.pods();
   const { connected, inSyncSince, commits, connections, lastError } = receiver.status;
   const { transactions, operations, refused, repairs, repairedAt } = dataplane.driver.counters;
   const { ended, revived } = dataplane.flows.counters;
@@ -73,6 +76,7 @@ function statusOf({ dataplane, receiver, ...options }: HandlerOptions): margay.f
     problems: [
       ...dataplane.problems.map(describeProblem),
       ...problems.map((text) => ({ object: 'node', text, since: 0 })),
+      ...foreign.map(({ pod, text, since }) => ({ object: `pod ${pod}`, text, since: since / 1000 })),
     ],
     podCidrs: [...cidrs],
     waitsFor,

@@ -193,12 +193,13 @@ async function openNodeCidrs(
 }
 
 function podsStatus(pods: Pods | undefined): PodsStatus {
-  if (pods === undefined) return { cidrs: [], waitsFor: '', problems: [] };
+  if (pods === undefined) return { cidrs: [], waitsFor: '', problems: [], foreign: [] };
   const { wiring, nodeCidrs, keeper } = pods;
   return {
     cidrs: (wiring.network?.ipam.allocator.pools ?? []).map(({ text }) => text),
     waitsFor: nodeCidrs?.waitsFor ?? '',
     problems: [...(nodeCidrs?.problems ?? []), ...(keeper?.problem ? [keeper.problem] : [])],
+    foreign: wiring.network?.repair.foreign ?? [],
   };
 }
 

@@ -288,6 +288,14 @@ function natChains(has: HasSet): ChainContents[] {
         { type: 'nat', hook, priority: PRIORITY.dstnat + 5 },
         'ports of the node that lead to pods, after the service proxy',
         (rule) => [
+          ...(hook === 'output' && hostPorts.includes(6)
+            ? [
+                rule()
+                  .match(ip6.daddr, '==', '::1')
+                  .accept()
+                  .comment('its packets can not leave the node: refused at once, and not lost'),
+              ]
+            : []),
           rule()
             .match(fib(['daddr'], 'type'), '==', 'local')
             .goto('hostports'),

@@ -230,6 +230,9 @@ export class Endpoints {
     this.#parts.records.write(endpoint);
     this.#note(endpoint);
     await this.#inForce(endpoint, signal);
+    // What else it asks for than before, such as ports of the node.
+    const { wires } = this.#parts;
+    for (const fix of wires.hostFixes(endpoint, wires.viewOf(endpoint.hostInterface))) fix.apply();
     return endpoint;
   }
 

@@ -2,13 +2,14 @@ import { type Log, LogLimit } from '#daemon/log.ts';
 import { parseAddress } from '#datastore/address.ts';
 import { NETLINK_ROUTE } from '#kernel/netlink/constants.ts';
 import { NetlinkMonitor } from '#kernel/netlink/monitor.ts';
+import type { Message } from '#kernel/netlink/socket.ts';
 import { RtnetlinkMonitor } from '#kernel/rtnetlink/monitor.ts';
 import type { Route } from '#kernel/rtnetlink/route.ts';
 import { Rtnetlink } from '#kernel/rtnetlink/rtnetlink.ts';
 import { INTERFACE_PREFIX } from '../endpoint.ts';
 import type { Ipam } from '../ipam/ipam.ts';
 import { type Endpoints, openPodNamespace } from './endpoints.ts';
-import type { Endpoint } from './model.ts';
+import { type Endpoint, podOf } from './model.ts';
 import type { UplinkMtu } from './mtu.ts';
 import { endOf, isBlock } from './shaping.ts';
 import { differingSysctls, hostSysctls } from './sysctls.ts';
@@ -23,6 +24,8 @@ const GATHER_MS = 20;
 const FRESH_MS = 500;
 /** How often parameters that the kernel tells no changes of are read, in ms. */
 const LOOK_MS = 800;
+/** They. */
+const SILENT = ['/accept_ra', '/proxy_delay', '/route_localnet'];
 /** How often what could not be put right is tried again, in ms. */
 const AGAIN_MS = 1000;
 /** How often a monitor that ended is opened anew, in ms. */
@@ -33,6 +36,21 @@ const RTNLGRP_IPV4_NETCONF = 24;
 const RTNLGRP_IPV6_NETCONF = 25;
 const NETCONFMSG = 4;
 const NETCONFA_IFINDEX = 1;
+const RTM_NEWNETCONF = 80;
+const RTM_DELNETCONF = 81;
+/** linux/rtnetlink.h: queueing disciplines and filters. Their messages begin with a struct tcmsg, which has the index at byte 4. */
+const RTNLGRP_TC = 4;
+const TCMSG_IFINDEX = 4;
+const RTM_NEWQDISC = 36;
+const RTM_DELTFILTER = 45;
+
+/** What is not as it should be, and is not ours to change. */
+export interface Foreign {
+  readonly pod: string;
+  readonly text: string;
+  /** ms since 1970 */
+  readonly since: number;
+}
 
 export interface RepairParts {
   readonly endpoints: Endpoints;
@@ -52,6 +70,10 @@ export class Repair {
   readonly #changed = new Set<string>();
   /** Names of our interfaces by index, also of those that were renamed. */
   readonly #names = new Map<number, string>();
+  /** Names of the interfaces that blocks belong to, by index of the block. */
+  readonly #blocks = new Map<number, string>();
+  /** By owner. */
+  readonly #foreign = new Map<string, Foreign>();
   readonly #postponed = new Map<string, NodeJS.Timeout>();
   #monitors: (NetlinkMonitor | RtnetlinkMonitor)[] = [];
   #gathering: NodeJS.Timeout | undefined;
@@ -75,6 +97,13 @@ export class Repair {
   /** Whether there is nothing that it has been told of and not looked at. */
   get idle(): boolean {
     return this.#gathering === undefined && this.#changed.size === 0 && this.#postponed.size === 0;
+  }
+
+  /** What others have set, and would set again. */
+  get foreign(): readonly Foreign[] {
+    const { all } = this.#parts.endpoints;
+    for (const owner of this.#foreign.keys()) if (!all.has(owner)) this.#foreign.delete(owner);
+    return [...this.#foreign.values()];
   }
 
   /** Looks at all endpoints, both ends. */
@@ -121,10 +150,14 @@ export class Repair {
           if (value.name.startsWith(INTERFACE_PREFIX)) {
             if (kind === 'set') this.#names.set(value.index, value.name);
             this.#mark(value.name);
-          } else if (isBlock(value.name)) this.#mark(endOf(value.name));
-          else this.#parts.mtu.forget();
+          } else if (isBlock(value.name)) {
+            if (kind === 'set') this.#blocks.set(value.index, endOf(value.name));
+            this.#mark(endOf(value.name));
+          } else this.#parts.mtu.forget();
           this.#markIndex(value.index);
-          if (kind === 'removed') this.#names.delete(value.index);
+          if (kind !== 'removed') return;
+          this.#names.delete(value.index);
+          this.#blocks.delete(value.index);
         },
         address: ({ value }) => this.#markIndex(value.link),
         route: ({ value }) => ofRoute(value),
@@ -141,14 +174,10 @@ export class Repair {
       [
         {
           protocol: NETLINK_ROUTE,
-          groups: [RTNLGRP_IPV4_NETCONF, RTNLGRP_IPV6_NETCONF],
+          groups: [RTNLGRP_IPV4_NETCONF, RTNLGRP_IPV6_NETCONF, RTNLGRP_TC],
           ...(namespace && { namespace }),
-          onMessage: ({ view, start, end }) => {
-            // The index is the first attribute of all such messages.
-            const at = start + NETCONFMSG;
-            if (end - at >= 8 && view.getUint16(at + 2, true) === NETCONFA_IFINDEX)
-              this.#markIndex(view.getInt32(at + 4, true));
-          },
+          exceptFrom: wires.rtnetlink.socket.port,
+          onMessage: (message) => this.#markIndex(indexOf(message) ?? 0),
           onOverflow: lost,
         },
       ],
@@ -157,6 +186,7 @@ export class Repair {
     this.#monitors = [monitor, parameters];
     for (const link of wires.rtnetlink.links.list())
       if (link.name.startsWith(INTERFACE_PREFIX)) this.#names.set(link.index, link.name);
+      else if (isBlock(link.name)) this.#blocks.set(link.index, endOf(link.name));
   }
 
   #reopen(): void {
@@ -164,12 +194,13 @@ export class Repair {
     if (this.#closed) return;
     for (const monitor of this.#monitors) monitor.close();
     this.#names.clear();
+    this.#blocks.clear();
     this.#open();
     this.all();
   }
 
   #markIndex(index: number): void {
-    const name = this.#names.get(index);
+    const name = this.#names.get(index) ?? this.#blocks.get(index);
     if (name !== undefined) this.#mark(name);
   }
 
@@ -220,8 +251,8 @@ export class Repair {
   #look(): void {
     const { endpoints, wires } = this.#parts;
     for (const [owner, endpoint] of endpoints.all) {
-      const silent = Object.entries(hostSysctls(owner, familiesOf(endpoint))).filter(
-        ([key]) => key.endsWith('/accept_ra') || key.endsWith('/proxy_delay'),
+      const silent = Object.entries(hostSysctls(owner, familiesOf(endpoint))).filter(([key]) =>
+        SILENT.some((name) => key.endsWith(name)),
       );
       try {
         if (differingSysctls(Object.fromEntries(silent), wires.namespace).length > 0) this.#mark(owner);
@@ -246,16 +277,43 @@ export class Repair {
       this.#done(hostInterface, 'found no interface');
       return;
     }
+    const foreign: string[] = [];
     for (const fix of wires.hostFixes(endpoint, view)) {
+      if (fix.beyondUs) {
+        foreign.push(fix.what);
+        continue;
+      }
       fix.apply();
       this.#done(hostInterface, fix.what);
+      if (fix.lookAgain) this.#mark(hostInterface);
     }
+    this.#tell(endpoint, foreign.join('; '));
     if (pod === undefined) return;
     using inside = Rtnetlink.open(pod);
     for (const fix of wires.podFixes(endpoint, pod, inside)) {
       fix.apply();
       this.#done(hostInterface, fix.what);
     }
+  }
+
+  /** Says what is not as it should be and stays so, once. */
+  #tell(endpoint: Endpoint, text: string): void {
+    const { hostInterface } = endpoint;
+    const before = this.#foreign.get(hostInterface);
+    if (text === (before?.text ?? '')) return;
+    const pod = podOf(endpoint);
+    if (text === '') {
+      this.#foreign.delete(hostInterface);
+      this.#parts.log.info({ pod, interface: hostInterface }, 'what others had set against a pod is gone');
+      return;
+    }
+    this.#foreign.set(hostInterface, { pod, text, since: before?.since ?? Date.now() });
+    this.#say(`${hostInterface} foreign`, (leftOut) =>
+      this.#parts.log.error(
+        { pod, interface: hostInterface, what: text, leftOut },
+        'packets do not reach a pod, by what others have set; it is left to them',
+      ),
+    );
   }
 
   #renameBack(hostInterface: string): boolean {
@@ -287,4 +345,17 @@ export class Repair {
   #say(kind: string, write: (leftOut: number) => void): void {
     this.#limit.run(kind, write);
   }
+}
+
+/** The interface that a message about parameters or limits of traffic is about. */
+function indexOf({ type, view, start, end }: Message): number | undefined {
+  if (type === RTM_NEWNETCONF || type === RTM_DELNETCONF) {
+    // The index is the first attribute of all such messages.
+    const at = start + NETCONFMSG;
+    return end - at >= 8 && view.getUint16(at + 2, true) === NETCONFA_IFINDEX
+      ? view.getInt32(at + 4, true)
+      : undefined;
+  }
+  const isTraffic = type >= RTM_NEWQDISC && type <= RTM_DELTFILTER && end - start >= TCMSG_IFINDEX + 4;
+  return isTraffic ? view.getInt32(start + TCMSG_IFINDEX, true) : undefined;
 }

@@ -65,6 +65,8 @@ export function limitsAreRight({ links, queueing }: Rtnetlink, endpoint: Endpoin
   if (egress === undefined) return true;
   const block = links.get(blockOf(endpoint.hostInterface));
   if (block === undefined || !block.up || !at.some((each) => each.kind === 'ingress')) return false;
+  const led = queueing.redirections(link);
+  if (led.length !== 1 || led[0] !== block.index) return false;
   return same(queueing.list(block.index).find((each) => each.place === 'root')?.tokenBucket, egress);
 }
 

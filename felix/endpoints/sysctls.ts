@@ -9,6 +9,8 @@ export type Sysctls = Readonly<Record<string, string>>;
 export interface Families {
   readonly ipv4: boolean;
   readonly ipv6: boolean;
+  /** Whether ports of the node lead to it. */
+  readonly hostPorts?: boolean;
 }
 
 /** Whether this kernel has IPv6 at all. */
@@ -20,19 +22,22 @@ export function hasIpv6(): boolean {
  * Of the node's end of a pair.
  *
  * - `rp_filter` 1: a pod can not send from an address that is not routed to it (RFC 3704, strict).
+ * - `route_localnet`, where ports of the node lead to the pod: the node reaches them by 127.0.0.1, and takes the answers. What a pod
+ *   sends to 127.0.0.0/8 itself is dropped before (chain `source` of the dataplane).
  * - `forwarding`: between this interface and others.
  * - `proxy_arp`, `proxy_ndp`: answer for the gateway should a pod have lost the entry that we put into its neighbour table;
  *   without `proxy_delay` at once.
  * - `accept_ra` 0: nobody in a pod is a router of this node.
  * - `disable_ipv6` 0, where a pod has an IPv6 address.
  */
-export function hostSysctls(name: string, { ipv4, ipv6 }: Families): Sysctls {
+export function hostSysctls(name: string, { ipv4, ipv6, hostPorts = false }: Families): Sysctls {
   return {
     ...(ipv4 && {
       [`net/ipv4/conf/${name}/rp_filter`]: '1',
       [`net/ipv4/conf/${name}/forwarding`]: '1',
       [`net/ipv4/conf/${name}/proxy_arp`]: '1',
       [`net/ipv4/neigh/${name}/proxy_delay`]: '0',
+      [`net/ipv4/conf/${name}/route_localnet`]: hostPorts ? '1' : '0',
     }),
     ...(ipv6 && {
       [`net/ipv6/conf/${name}/disable_ipv6`]: '0',

@@ -7,6 +7,7 @@ import { Rtnetlink } from '#kernel/rtnetlink/rtnetlink.ts';
 import { NetworkNamespace } from '#kernel/sys/namespace.ts';
 import { EndpointError } from './error.ts';
 import { type Endpoint, GATEWAY4, GATEWAY6, HOST_MAC, podOf } from './model.ts';
+import { shadowOf } from './shadows.ts';
 import { blockOf, limitsAreRight, limitTraffic, unlimitTraffic } from './shaping.ts';
 import { differingSysctls, type Families, hasIpv6, hostSysctls, podSysctls, setSysctls } from './sysctls.ts';
 
@@ -24,6 +25,10 @@ export interface Fix {
   readonly what: string;
   /** @throws NetlinkError SysctlError */
   readonly apply: () => void;
+  /** It is somebody else's to put right: nothing is done. */
+  readonly beyondUs?: true;
+  /** There may be another of the kind behind it. */
+  readonly lookAgain?: true;
 }
 
 /** What the node has, read once for many endpoints. */
@@ -215,6 +220,14 @@ export class Wires {
       if (!wanted.some((each) => each.destination === route.destination))
         fix(`found a route to ${route.destination}`, () => rtnetlink.routes.delete(route));
     }
+    for (const address of endpoint.addresses) {
+      const shadow = shadowOf(rtnetlink, address, link.index);
+      if (shadow === undefined) continue;
+      const { route } = shadow;
+      const what = `${hostInterface}: ${shadow.what}`;
+      if (route === undefined) fixes.push({ what, apply: () => {}, beyondUs: true });
+      else fixes.push({ what, apply: () => rtnetlink.routes.delete(route), lookAgain: true });
+    }
     return fixes;
   }
 
@@ -266,10 +279,14 @@ export class Wires {
   }
 }
 
-/** Which families an endpoint has addresses of. */
+/** Which families an endpoint has addresses of, and whether ports of the node lead to it. */
 export function familiesOf(endpoint: Endpoint): Families {
   const families = endpoint.addresses.map(familyOf);
-  return { ipv4: families.includes(4), ipv6: families.includes(6) };
+  return {
+    ipv4: families.includes(4),
+    ipv6: families.includes(6),
+    hostPorts: endpoint.hostPorts.length > 0,
+  };
 }
 
 /** What `ip link` shows of the node's end: whose it is. */

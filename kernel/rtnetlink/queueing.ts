@@ -120,6 +120,17 @@ export class Queueing {
     });
   }
 
+  /** Where what comes in by an interface is sent by {@link redirectIncoming}: indices of the others. */
+  redirections(link: number): number[] {
+    const found = this.#socket.dumpAll(
+      `list redirections of link ${link}`,
+      RTM_GETTFILTER,
+      (writer) => void header(writer, link, 0, TC_H_INGRESS_HANDLE),
+      readRedirection,
+    );
+    return found.filter((to) => to !== undefined);
+  }
+
   /** Removes what hangs on an interface, in one of the two places, with its filters. Returns whether there was any. */
   remove(link: number, place: 'root' | 'ingress'): boolean {
     try {
@@ -140,6 +151,7 @@ const RTM_NEWQDISC = 36;
 const RTM_DELQDISC = 37;
 const RTM_GETQDISC = 38;
 const RTM_NEWTFILTER = 44;
+const RTM_GETTFILTER = 46;
 /** struct tcmsg: family u8, pad 3, ifindex i32, handle u32, parent u32, info u32 */
 const TCMSG = 20;
 const TC_H_ROOT = 0xffffffff;
@@ -171,6 +183,10 @@ const TICKS = 1e9 / 64;
 
 const attributes = new Attributes(TCA_OPTIONS);
 const options = new Attributes(TCA_TBF_BURST);
+const filter = new Attributes(TCA_U32_ACT);
+const actions = new Attributes(1);
+const action = new Attributes(TCA_ACT_OPTIONS);
+const redirection = new Attributes(TCA_MIRRED_PARMS);
 
 function header(writer: MessageWriter, link: number, handle: number, parent: number): number {
   const at = writer.fixed(TCMSG);
@@ -203,4 +219,19 @@ function readDiscipline(message: Message): QueueingDiscipline {
   // The kernel keeps the burst as the time that it takes.
   const burst = Math.round((view.getUint32(at + 28, true) / TICKS) * rate);
   return { ...discipline, tokenBucket: { rate, burst, limit: view.getUint32(at + 24, true) } };
+}
+
+/** undefined for another kind of filter, and for the tables that the kernel keeps them in. */
+function readRedirection(message: Message): number | undefined {
+  const { bytes, view, start, end } = message;
+  needHeader('filter', end - start, TCMSG);
+  attributes.parse(bytes, view, start + TCMSG, end);
+  if (attributes.string(TCA_KIND, '') !== 'u32') return undefined;
+  filter.parseNested(attributes, TCA_OPTIONS);
+  actions.parseNested(filter, TCA_U32_ACT);
+  action.parseNested(actions, 1);
+  if (action.string(TCA_ACT_KIND, '') !== 'mirred') return undefined;
+  redirection.parseNested(action, TCA_ACT_OPTIONS);
+  if (!redirection.has(TCA_MIRRED_PARMS) || redirection.size(TCA_MIRRED_PARMS) < TC_MIRRED) return undefined;
+  return redirection.view.getUint32(redirection.offset(TCA_MIRRED_PARMS) + 24, true);
 }

@@ -9,6 +9,9 @@ import { newTempFolder } from '#test/helpers/owner.ts';
 import { waitFor } from '#test/helpers/wait.ts';
 import { Agent } from './daemons.ts';
 
+/** Listens where it is told, and says nothing to who connects. */
+const LISTEN = `const [, host, port] = process.argv; require('net').createServer((c) => c.end('here')).listen(+port, host, () => console.log('up'))`;
+
 const pods = ['a', 'b', 'c'] as const;
 const ADDRESSES = {
   a: ['10.1.1.1', 'fd00:1:1::1'],
@@ -146,6 +149,29 @@ describe('pods of real nodes', () => {
     expect(await clientAs(netns.a, 80, outside, '2001:db8:1::1', 8080)).toBe('2001:db8:1::9');
     expect(await clientAs(netns.a, 80, netns.c, '192.0.2.1', 8080)).toMatch(/^(10\.1\.2\.1|192\.0\.2\.2)$/);
     expect(await clientAs(netns.a, 80, netns.b, '198.51.100.1', 8080)).toBe('10.1.1.2');
+  });
+
+  test('answer on it from the node itself too, by its addresses and by localhost', {
+    timeout: 90_000,
+  }, async () => {
+    const node = one.netns;
+    expect(await clientAs(netns.a, 80, node, '198.51.100.1', 8080)).toBe('198.51.100.1');
+    expect(await clientAs(netns.a, 80, node, '192.0.2.1', 8080)).toBe('192.0.2.1');
+    expect(await clientAs(netns.a, 80, node, '2001:db8:1::1', 8080)).toBe('2001:db8:1::1');
+    // Nobody outside could answer to 127.0.0.1.
+    expect(await clientAs(netns.a, 80, node, '127.0.0.1', 8080)).toMatch(/^(192\.0\.2\.1|198\.51\.100\.1)$/);
+    expect(await clientAs(netns.a, 80, node, '127.9.9.9', 8080)).toMatch(/^(192\.0\.2\.1|198\.51\.100\.1)$/);
+    // The kernel sends nothing from ::1 to elsewhere. It is refused at once, so that clients of `localhost` go on to 127.0.0.1.
+    await expect(clientAs(netns.a, 80, node, '::1', 8080)).rejects.toThrow('exit status 8');
+    // A pod does not get at what listens on the node's localhost by it.
+    const listener = node.spawn(process.execPath, ['-e', LISTEN, '127.0.0.1', '9090'], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
+    await new Promise((resolve) => listener.stdout!.once('data', resolve));
+    netns.a.exec('ip', ['route', 'del', 'local', '127.0.0.0/8', 'dev', 'lo', 'table', 'local']);
+    netns.a.exec('ip', ['route', 'del', 'local', '127.0.0.1', 'dev', 'lo', 'table', 'local']);
+    netns.a.exec('sysctl', ['-qw', 'net.ipv4.conf.eth0.route_localnet=1']);
+    await expect(clientAs(outside, 7003, netns.a, '127.0.0.1', 9090)).rejects.toThrow('exit status 9');
   });
 
   test('send packets as large as the way takes, and megabytes of them', async () => {

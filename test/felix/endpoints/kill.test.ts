@@ -2,10 +2,11 @@ import type { ChildProcess } from 'node:child_process';
 import fs from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { createNetns, type Netns } from '#test/helpers/netns.ts';
+import { createNetns } from '#test/helpers/netns.ts';
 import { newTempFolder } from '#test/helpers/owner.ts';
 import { waitFor } from '#test/helpers/wait.ts';
 import { callPlugin, configuration, envOf } from '../node.ts';
+import { churn, makeContainers } from './churn.ts';
 
 /** A node whose felix is a process of its own, to be killed. */
 class KillableNode implements AsyncDisposable {
@@ -51,91 +52,27 @@ class KillableNode implements AsyncDisposable {
   }
 }
 
-interface Container {
-  readonly id: string;
-  readonly netns: Netns;
-  addresses: string[] | undefined;
-}
-
 describe('a felix that is killed', () => {
   test('in the middle of 500 ADD and DEL, 30 at once, gives no address twice and leaves nothing behind', {
-    timeout: 120_000,
+    timeout: 300_000,
   }, async () => {
     await using node = new KillableNode();
     await node.start();
-    const random = generator(20261126);
-    const containers: Container[] = Array.from({ length: 40 }, (_, i) => ({
-      id: `c${i}`,
-      netns: createNetns(),
-      addresses: undefined,
-    }));
-    const held = new Map<string, string>();
-    let calls = 0;
-    let refused = 0;
-
-    const call = async (command: string, { id, netns }: Container) => {
-      calls++;
-      return callPlugin(
-        { ...envOf(command, node.socket, { id, netns: netns.path }), MARGAY_CNI_CONNECT_MS: '20000' },
-        configuration(),
-      );
-    };
-    /** As a runtime does: an ADD that failed is followed by a DEL, a DEL that failed by another. */
-    const remove = async (container: Container): Promise<void> => {
-      for (const address of container.addresses ?? []) held.delete(address);
-      container.addresses = undefined;
-      for (;;) {
-        const done = await call('DEL', container);
-        if (done.status === 0) return;
-        refused++;
-        expect(done.result.code).toBe(11);
-      }
-    };
-    const step = async (container: Container): Promise<void> => {
-      if (container.addresses !== undefined) return remove(container);
-      const done = await call('ADD', container);
-      if (done.status !== 0) {
-        refused++;
-        expect(done.result).toMatchObject({ code: 11 });
-        return remove(container);
-      }
-      const addresses: string[] = done.result.ips.map((ip: { address: string }) => ip.address);
-      for (const address of addresses) {
-        expect([address, held.get(address)]).toEqual([address, undefined]);
-        held.set(address, container.id);
-      }
-      container.addresses = addresses;
-    };
-
+    const containers = makeContainers(40);
     try {
-      const busy = new Set<Container>();
-      const worker = async (): Promise<void> => {
-        while (calls < 500) {
-          const free = containers.filter((each) => !busy.has(each));
-          const container = free[Math.floor(random() * free.length)]!;
-          busy.add(container);
-          try {
-            await step(container);
-          } finally {
-            busy.delete(container);
-          }
-        }
-      };
-      const workers = Promise.all(Array.from({ length: 30 }, worker));
-      let kills = 0;
-      let next = 25;
-      const killer = (async () => {
-        while (calls < 480) {
-          if (calls >= next) {
-            await node.kill();
-            await node.start();
-            kills++;
-            next = calls + 20 + Math.floor(random() * 60);
-          }
-          await new Promise((resolve) => setImmediate(resolve));
-        }
-      })();
-      await Promise.all([workers, killer]);
+      const { held, kills, refused, remove } = await churn({
+        calls: 500,
+        containers,
+        call: (command, { id, netns }) =>
+          callPlugin(
+            { ...envOf(command, node.socket, { id, netns: netns.path }), MARGAY_CNI_CONNECT_MS: '20000' },
+            configuration(),
+          ),
+        restart: async () => {
+          await node.kill();
+          await node.start();
+        },
+      });
       expect(kills).toBeGreaterThanOrEqual(3);
       expect(refused).toBeGreaterThan(0);
 
@@ -199,14 +136,3 @@ describe('a felix that is killed', () => {
     expect(node.log).not.toContain('put right');
   });
 });
-
-/** A sequence of numbers from 0 to 1 that is the same each time (mulberry32). */
-function generator(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let t = Math.imul(state ^ (state >>> 15), 1 | state);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
-  };
-}

@@ -59,6 +59,16 @@ describe('what others change is put right', () => {
     ['an IPv6 route removed', ip('-6 route del V6')],
     ['a route replaced by one that drops', ip('route replace blackhole V4')],
     ['a route to elsewhere by its interface', ip('route add 198.51.100.7/32 dev X proto 110')],
+    ['an IPv6 route beside ours that comes first', ip('-6 route add V6 dev lo metric 1')],
+    [
+      'several of them',
+      (_: string, [, v6]: readonly string[]) => {
+        for (const metric of ['1', '2', '3'])
+          node.netns.exec('ip', ['-6', 'route', 'add', 'blackhole', v6!, 'metric', metric]);
+      },
+    ],
+    ['an IPv4 route before ours', ip('route prepend V4 dev lo')],
+    ['route_localnet', sysctl('ipv4/conf/X/route_localnet', '1')],
     ['all routes of ours removed', ip('route flush proto 110')],
     ['rp_filter', sysctl('ipv4/conf/X/rp_filter', '0')],
     ['forwarding', sysctl('ipv4/conf/X/forwarding', '0')],
@@ -91,12 +101,33 @@ describe('what others change is put right', () => {
     const before = node.network.repair.repaired;
     change(endpoint.hostInterface, addresses);
     await waitFor(() => node.network.repair.repaired > before && node.network.check(endpoint).length === 0, {
+      timeout: 20_000,
       what: 'the repair',
       details: () => `${node.network.check(endpoint).join('\n')}\n${node.netns.exec('ip', ['address'])}`,
     });
     for (const address of addresses) await node.netns.execAsync('ping', ['-c1', '-W5', address]);
     for (const gateway of ['169.254.1.1', 'fe80::1'])
       expect(pod.exec('ip', ['neighbour', 'show', gateway])).toContain('PERMANENT');
+  });
+
+  test('but for routes of a routing daemon, which would set them again: those are told until they are gone', async () => {
+    await node.settled();
+    const [, v6] = endpoint.addresses.map(formatAddress);
+    const route = [`${v6}/128`, 'dev', 'lo', 'metric', '7', 'proto', 'bird'];
+    node.netns.exec('ip', ['-6', 'route', 'add', ...route]);
+    await waitFor(() => node.network.repair.foreign.length === 1, { what: 'it to be told' });
+    expect(node.network.repair.foreign).toMatchObject([
+      {
+        pod: 'default/c1',
+        text: `${endpoint.hostInterface}: found ${v6} to be led elsewhere: ${v6}/128 dev lo proto 12 metric 7 table 254`,
+      },
+    ]);
+    expect(node.network.check(endpoint)).toEqual([node.network.repair.foreign[0]!.text]);
+    await node.settled();
+    expect(node.netns.exec('ip', ['-6', 'route', 'show', 'proto', 'bird'])).toContain(v6);
+    node.netns.exec('ip', ['-6', 'route', 'del', ...route]);
+    await waitFor(() => node.network.repair.foreign.length === 0, { what: 'it to be told no more' });
+    expect(node.network.check(endpoint)).toEqual([]);
   });
 
   test('as soon as what stood in the way has gone', async () => {

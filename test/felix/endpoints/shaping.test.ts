@@ -71,6 +71,35 @@ describe('limits of a traffic of a pod', () => {
     await node.netns.execAsync('ping', ['-c1', '-W5', formatAddress(endpoint.addresses[0]!)]);
   });
 
+  test.each([
+    ['the bucket of the interface deleted', 'qdisc del dev IF root'],
+    [
+      'the bucket of the interface changed',
+      'qdisc replace dev IF root tbf rate 900mbit burst 1mb latency 50ms',
+    ],
+    ['the bucket of the block deleted', 'qdisc del dev BLOCK root'],
+    ['what leads to the block deleted', 'filter del dev IF ingress'],
+    ['all of that deleted', 'qdisc del dev IF ingress'],
+  ])('are put right when others change nothing else: %s', async (_, line) => {
+    await using node = await Node.start(['10.1.0.0/24']);
+    using pod = node.pod();
+    const bandwidth = { ingressRate: RATE, ingressBurst: 4e6, egressRate: RATE, egressBurst: 4e6 };
+    const env = envOf('ADD', node.socket, { id: 'a', netns: pod.path });
+    expect((await callPlugin(env, configuration({ runtimeConfig: { bandwidth } }))).status).toBe(0);
+    const endpoint = node.network.find('a', 'eth0')!;
+    const { endpoints, repair } = node.network;
+    const { hostInterface } = endpoint;
+    await waitFor(() => endpoints.ageOf(hostInterface) > 600 && repair.idle, { what: 'it to be old' });
+    await node.settled();
+    expect(node.network.check(endpoint)).toEqual([]);
+    node.netns.exec(
+      'tc',
+      line.replace('IF', hostInterface).replace('BLOCK', hostInterface.replace('mgy', 'mgb')).split(' '),
+    );
+    expect(node.network.check(endpoint)).toEqual([expect.stringContaining('found other limits of traffic')]);
+    await waitFor(() => node.network.check(endpoint).length === 0, { what: 'the repair' });
+  });
+
   test('of blocks whose endpoint is gone are removed at start', async () => {
     await using node = await Node.start(['10.1.0.0/24']);
     await node.stop();

@@ -47,7 +47,9 @@ test('what comes in is redirected, and not any more once that is removed', () =>
   world.type('link add w0 up type veth peer name w1');
   world.rt.links.create({ kind: 'ifb', name: 'i0', up: true });
   const [link, ifb] = [world.rt.links.indexOf('w0'), world.rt.links.indexOf('i0')];
+  expect(world.rt.queueing.redirections(link)).toEqual([]);
   world.rt.queueing.redirectIncoming(link, ifb);
+  expect(world.rt.queueing.redirections(link)).toEqual([ifb]);
   expect(world.netns.exec('tc', ['filter', 'show', 'dev', 'w0', 'ingress'])).toMatch(
     /match 00000000\/00000000 at 0[\s\S]*mirred \(Egress Redirect to device i0\)/,
   );
@@ -59,6 +61,7 @@ test('what comes in is redirected, and not any more once that is removed', () =>
   ]);
   expect(world.rt.queueing.remove(link, 'ingress')).toBe(true);
   expect(world.rt.queueing.remove(link, 'ingress')).toBe(false);
+  expect(world.rt.queueing.redirections(link)).toEqual([]);
   expect(world.netns.exec('tc', ['filter', 'show', 'dev', 'w0', 'ingress']).trim()).toBe('');
 });
 
