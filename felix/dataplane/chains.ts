@@ -1,7 +1,15 @@
 import type { Family } from '#datastore/address.ts';
 import { FlowStatus } from '#kernel/conntrack/flow.ts';
 import { ct, type Field, fib, icmpv6, ip, ip6, meta, th } from '#kernel/nftables/field.ts';
-import { ACCEPT, type BaseChain, type Chain, goTo, PRIORITY, type Rule } from '#kernel/nftables/model.ts';
+import {
+  ACCEPT,
+  type BaseChain,
+  type Chain,
+  goTo,
+  PRIORITY,
+  type Rule,
+  type SetDefinition,
+} from '#kernel/nftables/model.ts';
 import { RuleBuilder } from '#kernel/nftables/rule-builder.ts';
 import type { ClassId, Direction } from '#proto/program.ts';
 import { INTERFACE_PREFIX } from '../endpoint.ts';
@@ -40,15 +48,22 @@ const AFTER_FILTER = PRIORITY.filter + 10;
 /** Whether a set is in the table. */
 export type HasSet = (name: string) => boolean;
 
+/** The map of blocks that there is now. */
+export type BlockMapOf = (direction: Direction, family: Family) => SetDefinition | undefined;
+
 /** All chains that are not a class's, by what sets there are. */
-export function commonChains(settings: DataplaneSettings, has: HasSet): ChainContents[] {
+export function commonChains(
+  settings: DataplaneSettings,
+  has: HasSet,
+  blockMapOf: BlockMapOf,
+): ChainContents[] {
   return [
     sourceChain(),
     labelChain(),
     ...forwardChains(has),
-    directionChain('egress', has),
+    directionChain('egress', has, blockMapOf),
     otherwiseChain('egress', has),
-    directionChain('ingress', has),
+    directionChain('ingress', has, blockMapOf),
     otherwiseChain('ingress', has),
     ...hostChains(settings, has),
     ...natChains(has),
@@ -160,7 +175,7 @@ function forwardChains(has: HasSet): ChainContents[] {
 }
 
 /** Pods that policies are about in this direction. `return` accepts one direction and leads to the other. */
-function directionChain(direction: Direction, has: HasSet): ChainContents {
+function directionChain(direction: Direction, has: HasSet, blockMapOf: BlockMapOf): ChainContents {
   const { peer } = SIDES[direction];
   return chain(direction, undefined, directionComment(direction), (rule) => [
     ...portRules(
@@ -170,11 +185,12 @@ function directionChain(direction: Direction, has: HasSet): ChainContents {
       rule,
       (r) => r.return(),
     ),
-    ...FAMILIES.flatMap((family) =>
-      [sets.peerMap(direction, family), sets.blockMap(direction, family)]
-        .filter(({ name }) => has(name))
-        .map((map) => rule().vmap(peer[family], map)),
-    ),
+    ...FAMILIES.flatMap((family) => {
+      const peers = sets.peerMap(direction, family);
+      return [has(peers.name) ? peers : undefined, blockMapOf(direction, family)].flatMap((map) =>
+        map ? [rule().vmap(peer[family], map)] : [],
+      );
+    }),
     rule().goto(otherwise(direction)),
   ]);
 }

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { type AddressPrefix, type Family, familyOf, rangeOf } from '#datastore/address.ts';
 import { normaliseElements } from '#kernel/nftables/elements.ts';
 import { type Element, goTo, RETURN, type SetDefinition } from '#kernel/nftables/model.ts';
@@ -91,21 +92,27 @@ export function hostPortElements({ pod, addresses, hostPorts }: WorkloadEndpoint
   });
 }
 
-/** The classes of addresses that are no pod's. */
+/** The classes of addresses that are no pod's: a map that has nothing else in it. */
 export function blockElements(
   direction: Direction,
   family: Family,
   ranges: readonly BlockRange[],
-): readonly Element[] {
-  return normaliseElements(
-    sets.blockMap(direction, family),
+): { readonly map: SetDefinition; readonly elements: readonly Element[] } {
+  const elements = normaliseElements(
+    sets.blockMap(direction, family, ''),
     ranges.map(({ first, last, class: id }) => ({
       key: addressHex(first),
       end: addressHex(last),
       value: goTo(sets.classChain(direction, id)),
     })),
   );
+  const digest = createHash('sha256');
+  for (const { key, end, value } of elements) digest.update(`${key} ${end} ${JSON.stringify(value)}\n`);
+  return { map: sets.blockMap(direction, family, digest.digest('hex').slice(0, DIGEST_DIGITS)), elements };
 }
+
+/** Of what may be in a map; two that differ are hardly ever there one after the other. */
+const DIGEST_DIGITS = 12;
 
 /** What does not come from policies or pods. */
 export function settingElements({ podToHost, hostToPod, ...settings }: DataplaneSettings): Contribution[] {

@@ -342,10 +342,9 @@ export class NftablesDataplane implements Dataplane, Disposable {
     }, WATCH_AGAIN_MS).unref();
   }
 
-  /** What the table is like is to be found out. */
+  /** What others did was not told. */
   #doubt(): void {
-    this.driver.doubt();
-    this.#schedule();
+    this.#repair(() => this.driver.repairUnseen());
   }
 
   /** What others put in force may have let connections begin. */
@@ -360,8 +359,12 @@ export class NftablesDataplane implements Dataplane, Disposable {
   }
 
   #foreign(change: RulesetChange): void {
+    this.#repair(() => this.driver.repair(change));
+  }
+
+  #repair(work: () => void): void {
     try {
-      this.driver.repair(change);
+      work();
       this.#judgeStrays();
       if (this.#inSync) this.#judge();
     } catch (error) {

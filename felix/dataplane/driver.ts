@@ -172,6 +172,11 @@ export class RulesetDriver {
     return this.#found !== undefined;
   }
 
+  /** There was no table, and nobody has asked for one. */
+  get #isIdle(): boolean {
+    return !this.#isKeeping && this.counters.transactions + this.counters.unchanged === 0;
+  }
+
   #applyOrKeep(): void {
     if (this.#isKeeping) this.keep();
     else this.apply();
@@ -246,7 +251,7 @@ export class RulesetDriver {
    */
   repair({ generation, events, process }: RulesetChange): boolean {
     // It was there already when the table was read. (Generations are 32-bit numbers that wrap.)
-    if (!this.#doubt && ((generation - this.#readAt) | 0) <= 0) return false;
+    if (this.#isIdle || (!this.#doubt && ((generation - this.#readAt) | 0) <= 0)) return false;
     const { desired } = this.#ruleset;
     if (this.#isKeeping) this.#doubt = true;
     const sets = new Set<string>();
@@ -261,21 +266,43 @@ export class RulesetDriver {
     const before = this.counters.transactions;
     this.#applyOrKeep();
     if (this.counters.transactions === before) return false;
-    this.#strayed = true;
-    this.counters.repairs++;
-    this.counters.repairedAt = Date.now();
     // Not by number: each run of a program has one of its own.
-    this.#limit.run(`repair ${process.name} ${events[0]?.object}`, (leftOut) => {
-      const by = { process: process.name, pid: process.id, changes: events.length };
-      this.#log.warn(
-        leftOut === 0 ? by : { ...by, leftOut },
-        'somebody changed the table; it is as it should be again',
-      );
+    this.#repaired(`${process.name} ${events[0]?.object}`, {
+      process: process.name,
+      pid: process.id,
+      changes: events.length,
     });
     return true;
   }
 
-  /** What the table is like is to be found out before the next change: events were lost. */
+  /**
+   * The same where nobody has told what was changed, or whether anything was.
+   *
+   * @throws as `apply`
+   */
+  repairUnseen(): void {
+    if (this.#isIdle) return;
+    // What is ours to change goes first, so that what is left to do is for what others did.
+    if (!this.#isKeeping) this.apply();
+    this.#doubt = true;
+    const before = this.counters.transactions;
+    this.#applyOrKeep();
+    if (this.counters.transactions > before) this.#repaired('unseen', { process: 'unknown' });
+  }
+
+  #repaired(by: string, facts: Readonly<Record<string, unknown>>): void {
+    this.#strayed = true;
+    this.counters.repairs++;
+    this.counters.repairedAt = Date.now();
+    this.#limit.run(`repair ${by}`, (leftOut) => {
+      this.#log.warn(
+        leftOut === 0 ? facts : { ...facts, leftOut },
+        'somebody changed the table; it is as it should be again',
+      );
+    });
+  }
+
+  /** What the table is like is to be found out before the next change. */
   doubt(): void {
     this.#doubt = true;
   }

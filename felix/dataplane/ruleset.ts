@@ -1,10 +1,10 @@
 import { type AddressKey, type Family, familyOf } from '#datastore/address.ts';
-import { type Element, goTo, type Table } from '#kernel/nftables/model.ts';
+import { type Element, goTo, type SetDefinition, type Table } from '#kernel/nftables/model.ts';
 import type { PortVerdicts } from '#proto/ports.ts';
 import { type ClassId, DIRECTIONS, type Direction, type PodKey } from '#proto/program.ts';
 import type { WorkloadEndpoint } from '../endpoint.ts';
 import type { BlockRange, EndpointProgram, ProgramSink } from '../policy/program.ts';
-import { classChain, closedDirectionChain, commonChains, isNatChain } from './chains.ts';
+import { type BlockMapOf, classChain, closedDirectionChain, commonChains, isNatChain } from './chains.ts';
 import {
   addressElements,
   blockElements,
@@ -17,7 +17,6 @@ import {
 import { DesiredTable } from './desired.ts';
 import { addressHex } from './keys.ts';
 import { type Part, partKey } from './part.ts';
-import { elementKey, sameElement } from './same.ts';
 import * as sets from './sets.ts';
 import { type DataplaneSettings, DEFAULT_SETTINGS } from './settings.ts';
 
@@ -33,7 +32,10 @@ interface ClassState {
 interface DirectionState {
   readonly classes: Map<ClassId, ClassState>;
   readonly addresses: Map<AddressKey, { readonly class: ClassId; readonly element: Element }>;
-  readonly blocks: Record<Family, readonly Element[]>;
+  readonly blocks: Record<
+    Family,
+    { readonly map: SetDefinition | undefined; readonly elements: readonly Element[] }
+  >;
   readonly ranges: Record<Family, readonly BlockRange[]>;
   /** Chains of classes that are to be looked at. */
   readonly touched: Set<ClassId>;
@@ -204,7 +206,11 @@ export class NodeRuleset implements ProgramSink {
     }
     const closed = DIRECTIONS.filter((direction) => this.#isClosed({ kind: 'peers', direction }));
     const isNatClosed = this.#isClosed({ kind: 'nat' });
-    const state = `${closed.join(' ')} ${isNatClosed}`;
+    const blockMapOf: BlockMapOf = (direction, family) => this.#directions[direction].blocks[family].map;
+    const maps = DIRECTIONS.flatMap((direction) =>
+      ([4, 6] as const).map((family) => blockMapOf(direction, family)?.name),
+    );
+    const state = `${closed.join(' ')} ${isNatClosed} ${maps.join(' ')}`;
     const { answers } = this.#common;
     if (state === this.#common.state && [...answers].every(([name, there]) => has(name) === there)) return;
     const asked = new Map<string, boolean>();
@@ -213,7 +219,7 @@ export class NodeRuleset implements ProgramSink {
       asked.set(name, there);
       return there;
     };
-    const chains = commonChains(this.#settings, remember).filter(
+    const chains = commonChains(this.#settings, remember, blockMapOf).filter(
       ({ chain }) => !isNatClosed || !isNatChain(chain.name),
     );
     const wanted = new Set(chains.map(({ chain }) => chain.name));
@@ -299,22 +305,14 @@ export class NodeRuleset implements ProgramSink {
 
   #renewBlocks(direction: Direction, family: Family): void {
     const state = this.#directions[direction];
-    const map = sets.blockMap(direction, family);
     const isClosed = this.#isClosed({ kind: 'peers', direction });
-    const ranges = isClosed ? [] : state.ranges[family];
-    const elements = blockElements(direction, family, ranges);
-    // Most ranges stay as they are: the elements that do are kept.
-    const before = new Map(state.blocks[family].map((element) => [elementKey(element), element]));
-    const renewed = elements.map((element) => {
-      const known = before.get(elementKey(element));
-      return known !== undefined && sameElement(known, element) ? known : element;
-    });
-    const kept = new Set(renewed);
-    for (const element of state.blocks[family]) {
-      if (!kept.has(element)) this.desired.remove(map.name, element);
-    }
-    for (const element of renewed) this.desired.put(map, element);
-    state.blocks[family] = renewed;
+    const before = state.blocks[family];
+    const after = blockElements(direction, family, isClosed ? [] : state.ranges[family]);
+    const map = after.elements.length > 0 ? after.map : undefined;
+    if (map?.name === before.map?.name) return;
+    for (const element of before.elements) this.desired.remove(before.map!.name, element);
+    for (const element of after.elements) this.desired.put(after.map, element);
+    state.blocks[family] = { map, elements: after.elements };
   }
 
   #renewPart(part: Part): void {
@@ -396,11 +394,13 @@ function programOf({ workload, program }: PodState): EndpointProgram | undefined
   return workload === undefined || isAnother ? undefined : program;
 }
 
+const NO_BLOCKS = { map: undefined, elements: [] };
+
 function newDirection(): DirectionState {
   return {
     classes: new Map(),
     addresses: new Map(),
-    blocks: { 4: [], 6: [] },
+    blocks: { 4: NO_BLOCKS, 6: NO_BLOCKS },
     ranges: { 4: [], 6: [] },
     touched: new Set(),
   };

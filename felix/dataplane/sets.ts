@@ -66,23 +66,32 @@ const RULE_SETS = new Map(
 export const peerMap = (direction: Direction, family: Family): SetDefinition =>
   PEER_MAPS[`${direction}-peers${family}`]!;
 
-/** The classes of all other addresses. */
-export const blockMap = (direction: Direction, family: Family): SetDefinition =>
-  PEER_MAPS[`${direction}-blocks${family}`]!;
-
 const PEER_MAPS: Readonly<Record<string, SetDefinition>> = Object.fromEntries(
   (['ingress', 'egress'] as const).flatMap((direction) =>
-    ([4, 6] as const).flatMap((family): [string, SetDefinition][] => {
-      const shape = { key: [ADDRESS[family]], value: 'verdict' } as const;
-      const peers = `${direction}-peers${family}`;
-      const blocks = `${direction}-blocks${family}`;
-      return [
-        [peers, { name: peers, ...shape, comment: 'pods of the cluster, by class' }],
-        [blocks, { name: blocks, ...shape, interval: true, comment: 'all other addresses, by class' }],
-      ];
+    ([4, 6] as const).map((family): [string, SetDefinition] => {
+      const name = `${direction}-peers${family}`;
+      return [name, { ...addressMap(name, family), comment: 'pods of the cluster, by class' }];
     }),
   ),
 );
+
+/**
+ * The classes of all other addresses, in the one map of its name that there will ever be. A look-up among intervals may miss one
+ * that is there before and afterwards while a transaction that changes others beside it is on its way (nft_set_rbtree.c of Linux
+ * until 2026). So a map that is in force is not changed: another one is made, and takes its place. That it is named after what is in
+ * it makes it the same for a new agent.
+ *
+ * @param digest of its elements
+ */
+export const blockMap = (direction: Direction, family: Family, digest: string): SetDefinition => ({
+  ...addressMap(`${direction}-blocks${family}-${digest}`, family),
+  interval: true,
+  comment: 'all other addresses, by class',
+});
+
+function addressMap(name: string, family: Family): SetDefinition {
+  return { name, key: [ADDRESS[family]], value: 'verdict' };
+}
 
 /** The chain of a class. */
 export const classChain = (direction: Direction, id: ClassId): string => `${direction}-${id}`;

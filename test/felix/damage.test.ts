@@ -81,6 +81,17 @@ test('it takes less than a second, as a rule: a busy machine may hold up one', (
   expect(times.toSorted((a, b) => a - b)[times.length >> 1]).toBeLessThan(1000);
 });
 
+test('more than the kernel can tell of is undone too, counted and logged', async () => {
+  const dataplane = world.dataplanes[1]!;
+  const before = listed();
+  const { repairs } = dataplane.driver.counters;
+  const many = Array.from({ length: 60_000 }, (_, i) => `"x${i}" . 10.9.${i >> 8}.${i & 255}`);
+  nft(`add element inet margay workloads4 { ${many.join(', ')} }`);
+  await waitFor(() => dataplane.driver.counters.repairs > repairs, { what: 'the repair', interval: 1 });
+  await waitFor(() => listed() === before, { what: 'the table as it was' });
+  expect(lines.filter((line) => line.includes('somebody changed the table'))).not.toEqual([]);
+});
+
 test('tables of others are not touched, and what they do to them is none of our business', async () => {
   const dataplane = world.dataplanes[1]!;
   const { repairs, transactions } = dataplane.driver.counters;
