@@ -132,10 +132,10 @@ async function listenUnix(server: RpcServer, socket: string): Promise<void> {
 async function listenTcp(
   server: RpcServer,
   { address }: ListenConfig,
-  { credentials }: Certificates,
+  { listener }: Certificates,
 ): Promise<string> {
   try {
-    const port = await server.listenTcp(address, credentials);
+    const port = await server.listenTcp(address, listener);
     return `${address.slice(0, address.lastIndexOf(':'))}:${port}`;
   } catch (error) {
     throw new StartError('listen.address', error);

@@ -11,6 +11,7 @@ import {
 } from '@grpc/grpc-js';
 import { RpcError, statusNumber } from './error.ts';
 import type { Method, Service } from './service.ts';
+import type { MutualTls } from './tls-listener.ts';
 
 /** What a handler knows of its call. */
 export interface CallContext {
@@ -55,6 +56,7 @@ export class RpcServer {
   });
   readonly #options: ServerOptions;
   readonly #stopping = new AbortController();
+  readonly #tls: MutualTls[] = [];
   #socket: { readonly path: string; readonly inode: number } | undefined;
 
   constructor(options: ServerOptions) {
@@ -97,9 +99,12 @@ export class RpcServer {
     this.#socket = { path, inode: statSync(path).ino };
   }
 
-  /** Listens on `host:port`; port 0 takes a free one. Returns the port. */
-  listenTcp(address: string, credentials: ServerCredentials): Promise<number> {
-    return this.#bind(address, credentials);
+  /** Listens on `host:port` for those who have a certificate; port 0 takes a free one. Returns the port. */
+  listenTcp(address: string, tls: MutualTls): Promise<number> {
+    // TLS is the listener's: to gRPC these are connections like any other.
+    const injector = this.#server.createConnectionInjector(ServerCredentials.createInsecure());
+    this.#tls.push(tls);
+    return tls.listen(address, (socket) => injector.injectConnection(socket));
   }
 
   /**
@@ -108,6 +113,7 @@ export class RpcServer {
    */
   async stop(): Promise<void> {
     this.#stopping.abort(new RpcError('UNAVAILABLE', 'the server is stopping'));
+    for (const tls of this.#tls) tls.close();
     await new Promise<void>((resolve) => {
       let timer = setTimeout(() => {
         this.#server.forceShutdown();

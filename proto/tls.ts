@@ -5,7 +5,7 @@
 import { constants, createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { createSecureContext } from 'node:tls';
-import { credentials, ServerCredentials } from '@grpc/grpc-js';
+import { credentials } from '@grpc/grpc-js';
 
 /** Names of PEM files. */
 export interface TlsFiles {
@@ -87,28 +87,6 @@ export function sameTls(a: TlsMaterial, b: TlsMaterial): boolean {
   return (['ca', 'certificate', 'key'] as const).every((field) => a[field].equals(b[field]));
 }
 
-const HANDSHAKE_MS = 10_000;
-
-/**
- * For a server that only those may use who have a certificate of its authorities. New connections meet what was last
- * given to `replace`; those that are there go on.
- */
-export class MutualTls extends ServerCredentials {
-  /** @param handshake ms from the connection to the client's certificate */
-  constructor(material: TlsMaterial, handshake = HANDSHAKE_MS) {
-    // Anybody may begin a handshake: who does not go on with it holds a socket for so long and no longer.
-    super({ requestCert: true, rejectUnauthorized: true, handshakeTimeout: handshake }, contextOf(material));
-  }
-
-  replace(material: TlsMaterial): void {
-    this.updateSecureContextOptions(contextOf(material));
-  }
-
-  override _equals(other: ServerCredentials): boolean {
-    return this === other;
-  }
-}
-
 /** For a client: shows our certificate and asks for one of the authorities, made out to the name that is called. */
 export function clientTls({ ca, certificate, key }: TlsMaterial) {
   return credentials.createSsl(ca, key, certificate);
@@ -118,7 +96,7 @@ export function clientTls({ ca, certificate, key }: TlsMaterial) {
  * Our own programs are on both sides, so that nothing older than TLS 1.3 is needed. No tickets: a session that goes on
  * where another left off would not have its certificate looked at again.
  */
-function contextOf({ ca, certificate, key }: Pick<TlsMaterial, 'ca' | 'certificate' | 'key'>) {
+export function contextOf({ ca, certificate, key }: Pick<TlsMaterial, 'ca' | 'certificate' | 'key'>) {
   return {
     ca,
     cert: certificate,
@@ -126,6 +104,11 @@ function contextOf({ ca, certificate, key }: Pick<TlsMaterial, 'ca' | 'certifica
     minVersion: 'TLSv1.3' as const,
     secureOptions: constants.SSL_OP_NO_TICKET,
   };
+}
+
+/** The authorities, each as base64 of its DER. */
+export function anchorsOf({ ca }: Pick<TlsMaterial, 'ca'>): ReadonlySet<string> {
+  return new Set(blocksOf(ca).map((block) => new X509Certificate(block).raw.toString('base64')));
 }
 
 function readPem(files: TlsFiles, field: keyof TlsFiles): Buffer {
@@ -140,10 +123,8 @@ function readPem(files: TlsFiles, field: keyof TlsFiles): Buffer {
 }
 
 function certificatesOf(files: TlsFiles, field: 'ca' | 'certificate', pem: Buffer): X509Certificate[] {
-  const blocks =
-    pem.toString('latin1').match(/-----BEGIN CERTIFICATE-----[^-]*-----END CERTIFICATE-----/g) ?? [];
   try {
-    const certificates = blocks.map((block) => new X509Certificate(block));
+    const certificates = blocksOf(pem).map((block) => new X509Certificate(block));
     if (certificates.length > 0) return certificates;
   } catch (cause) {
     throw new TlsFileError(field, `${files[field]}, in which one can not be read`, 'certificates in PEM', {
@@ -151,4 +132,8 @@ function certificatesOf(files: TlsFiles, field: 'ca' | 'certificate', pem: Buffe
     });
   }
   throw new TlsFileError(field, `${files[field]}, in which there is none`, 'at least one certificate in PEM');
+}
+
+function blocksOf(pem: Buffer): string[] {
+  return pem.toString('latin1').match(/-----BEGIN CERTIFICATE-----[^-]*-----END CERTIFICATE-----/g) ?? [];
 }

@@ -1,29 +1,36 @@
 /**
  * Certificates of the listener: taken over anew when their files change. What can not be used leaves the old ones in
- * force.
+ * force. And what becomes of connections, for the log.
  */
 
-import type { Log } from '#daemon/log.ts';
-import { MutualTls, readTls, sameTls, TlsFileError, type TlsFiles, type TlsMaterial } from '#proto/tls.ts';
+import { type Log, LogLimit } from '#daemon/log.ts';
+import { readTls, sameTls, TlsFileError, type TlsFiles, type TlsMaterial } from '#proto/tls.ts';
+import { type ConnectionEvent, MutualTls } from '#proto/tls-listener.ts';
 
 const WEEK_MS = 7 * 86_400_000;
 
 export class Certificates {
-  readonly credentials: MutualTls;
+  readonly listener: MutualTls;
   readonly #files: TlsFiles;
   readonly #log: Log;
   /** ms since 1970. */
   readonly #date: () => number;
   #material: TlsMaterial;
+  readonly #limit: LogLimit;
   #error = '';
 
-  /** @throws TlsFileError */
-  constructor(files: TlsFiles, log: Log, date: () => number) {
+  /**
+   * @param date ms since 1970
+   * @param now ms, only ever growing
+   * @throws TlsFileError
+   */
+  constructor(files: TlsFiles, log: Log, date: () => number, now = () => performance.now()) {
     this.#files = files;
     this.#log = log;
     this.#date = date;
     this.#material = readTls(files);
-    this.credentials = new MutualTls(this.#material);
+    this.#limit = new LogLimit(now);
+    this.listener = new MutualTls(this.#material, { onEvent: (event) => this.#logEvent(event) });
     this.#logTimes();
   }
 
@@ -37,17 +44,18 @@ export class Certificates {
     return this.#error;
   }
 
-  /** Looks at the files, and takes over what is new in them. */
+  /** Looks at the files, and takes over what is new in them. Connections whose certificate has ended end. */
   look(): void {
+    this.listener.sweep(this.#date());
     try {
       const material = readTls(this.#files);
       if (!sameTls(material, this.#material)) {
         this.#material = material;
-        this.credentials.replace(material);
         this.#log.info(
           { endsAt: new Date(material.endsAt) },
           'certificates changed; new connections meet the new ones',
         );
+        this.listener.replace(material);
         this.#logTimes();
       }
       this.#error = '';
@@ -59,6 +67,31 @@ export class Certificates {
       }
       this.#error = error.message;
     }
+  }
+
+  #logEvent(event: ConnectionEvent): void {
+    this.#limit.run(event.kind, (leftOut) => {
+      const more = leftOut === 0 ? {} : { leftOutBefore: leftOut };
+      switch (event.kind) {
+        case 'refused':
+          this.#log.error(
+            { peer: event.peer, most: event.most, ...more },
+            'a connection is refused: there are as many as may be',
+          );
+          break;
+        case 'displaced':
+          this.#log.warn(
+            { peer: event.peer, most: event.most, ...more },
+            'too many connections without a certificate: the oldest is ended for a new one',
+          );
+          break;
+        case 'ended':
+          this.#log.warn(
+            { peer: event.peer, subject: event.subject, reason: event.reason, ...more },
+            'a connection is ended: its client has to show another certificate',
+          );
+      }
+    });
   }
 
   #logTimes(): void {

@@ -1,15 +1,11 @@
-import { once } from 'node:events';
-import { copyFileSync, rmSync, writeFileSync } from 'node:fs';
-import { connect as connectTcp } from 'node:net';
+import { copyFileSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type ConnectionOptions, connect as connectTls } from 'node:tls';
 import { credentials } from '@grpc/grpc-js';
 import { describe, expect, test } from 'vitest';
 import { connect } from '#proto/client.ts';
 import { policyService } from '#proto/policy.ts';
-import { RpcServer } from '#proto/server.ts';
-import { clientTls, MutualTls, readTls, type TlsFiles, type TlsMaterial } from '#proto/tls.ts';
-import { newTempFolder } from '#test/helpers/owner.ts';
+import { clientTls, readTls, type TlsFiles, type TlsMaterial } from '#proto/tls.ts';
 import { waitFor } from '#test/helpers/wait.ts';
 import { Authority } from './certificates.ts';
 import { EngineProcess, expectedPrograms } from './engine-process.ts';
@@ -162,7 +158,7 @@ describe('over mutual TLS', () => {
     });
   });
 
-  test('certificates that change count for new connections, and streams that are up go on', async () => {
+  test('certificates that change count for new connections, and streams go on while their authority is there', async () => {
     await using engine = new Served();
     await engine.listen();
     const old = engine.authority.ofNode('n1');
@@ -186,12 +182,15 @@ describe('over mutual TLS', () => {
     });
     expect(await engine.ask(old)).toMatchObject({ snapshot: true });
 
-    engine.install(files);
+    // Both authorities for a while, as it is done.
+    const both = join(engine.folder, 'both.ca');
+    writeFileSync(both, readFileSync(engine.authority.ca, 'utf8') + readFileSync(next.ca, 'utf8'));
+    engine.install({ ...files, ca: both });
     await waitFor(async () => (await engine.status()).listener!.error === '', {
       what: 'the files are in use',
     });
-    expect(await engine.ask(renewed)).toMatchObject({ snapshot: true });
-    await expect(engine.ask(old)).rejects.toMatchObject({ code: 'UNAVAILABLE' });
+    expect(await engine.ask({ ...renewed, ca: readFileSync(both) })).toMatchObject({ snapshot: true });
+    expect(await engine.ask({ ...old, ca: readFileSync(both) })).toMatchObject({ snapshot: true });
     const { certificateEndsAt } = (await engine.status()).listener!;
     expect(certificateEndsAt! * 1_000 - Date.now()).toBeGreaterThan(2 * 86_400_000);
 
@@ -200,6 +199,15 @@ describe('over mutual TLS', () => {
     await engine.told(reader, [near, web, more]);
     expect(reader.ends).toEqual([]);
     expect(reader.receiver.snapshots).toBe(1);
+
+    engine.install(files);
+    await waitFor(() => reader.ends.length > 0, { what: 'the end of a stream whose authority is gone' });
+    expect(reader.ends[0]).toMatchObject({ code: 'UNAVAILABLE' });
+    await waitFor(() => engine.log.includes('"reason":"its authority is not among ours any more"'), {
+      what: 'the log says it',
+    });
+    expect(await engine.ask(renewed)).toMatchObject({ snapshot: true });
+    await expect(engine.ask(old)).rejects.toMatchObject({ code: 'UNAVAILABLE' });
   });
 
   test('a file that can not be used keeps the engine from starting, and is named', async () => {
@@ -237,19 +245,4 @@ describe('over mutual TLS', () => {
       engine.log = '';
     }
   }, 120_000);
-});
-
-test('a connection without a handshake is ended', async () => {
-  const folder = newTempFolder();
-  const authority = new Authority(folder, 'ca');
-  const server = new RpcServer({ onFault: (_, error) => expect.unreachable(String(error)) });
-  try {
-    const credentials = new MutualTls(readTls(authority.issue(SERVER)), 50);
-    const port = await server.listenTcp('127.0.0.1:0', credentials);
-    const socket = connectTcp(port, '127.0.0.1').on('error', () => {});
-    await once(socket, 'close');
-  } finally {
-    await server.stop();
-    rmSync(folder, { recursive: true });
-  }
 });
