@@ -8,7 +8,7 @@ import { fileURLToPath } from 'node:url';
 import { onTestFailed } from 'vitest';
 import { type CommandOptions, runCommand } from '#lab/command.ts';
 import { entriesOf, NETNS_FOLDER } from '#lab/leftovers.ts';
-import { waitFor } from '#lab/wait.ts';
+import { waitFor } from '#test/helpers/wait.ts';
 
 export const MAIN = fileURLToPath(new URL('../../cli/main.ts', import.meta.url));
 
@@ -24,7 +24,7 @@ export function newLabName(): string {
 
 /** Runs a command line of `margay` to its end. */
 export function margay(args: readonly string[], options: CommandOptions = {}): Promise<string> {
-  return runCommand('setpriv', [...BOUND, ...args], options);
+  return runCommand('setpriv', [...BOUND, ...args], { timeout: 90_000, ...options });
 }
 
 /** A lab that runs. */

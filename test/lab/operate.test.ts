@@ -10,9 +10,9 @@ import { POLICY_FILE } from '#lab/application.ts';
 import { folderOf } from '#lab/claim.ts';
 import { startTime } from '#lab/leftovers.ts';
 import { findLab } from '#lab/state.ts';
-import { waitFor } from '#lab/wait.ts';
 import { peerTools } from '#test/helpers/peers/launch.ts';
 import { requires } from '#test/helpers/requires.ts';
+import { waitFor } from '#test/helpers/wait.ts';
 import { LabProcess, margay, namespacesOf, newLabName } from './lab.ts';
 
 const SMALL = ['--tor', 'margay', '--nodes', '2', '--pods', '3', '--no-tour'];
@@ -252,33 +252,35 @@ describe('two labs', () => {
 describe('a lab that ends', { timeout: 90_000 }, () => {
   test('by Ctrl-C leaves nothing', async () => {
     await using lab = await LabProcess.start(SMALL);
-    const pids = findLab(lab.name).state.daemons.map(({ pid }) => pid!);
+    const daemons = daemonsOf(lab.name);
     await lab.end('SIGINT');
     expect(lab.child.exitCode).toBe(0);
-    expectNothingOf(lab.name, pids);
+    expectNothingOf(lab.name, daemons);
   });
 
   test('by SIGKILL leaves nothing, and its name is free at once', async () => {
     await using lab = await LabProcess.start(SMALL);
-    const pids = findLab(lab.name).state.daemons.map(({ pid }) => pid!);
+    const daemons = daemonsOf(lab.name);
     await lab.end('SIGKILL');
     await using next = await LabProcess.start(SMALL, lab.name);
-    for (const pid of pids) expect(startTime(pid)).toBeUndefined();
+    await waitFor(() => !daemons.some(isRunning), { what: 'the end of its daemons', timeout: 45_000 });
     expect(await next.run('exec', 'tor', '--', 'true')).toBe('');
   });
 
   test('by SIGKILL in the middle of writing a file leaves nothing, without a next one', async () => {
     await using lab = await LabProcess.start(SMALL);
-    const pids = findLab(lab.name).state.daemons.map(({ pid }) => pid!);
+    const daemons = daemonsOf(lab.name);
     writeFileSync(join(folderOf(lab.name), '.state.json'), '{"topo');
     await lab.end('SIGKILL');
     await waitFor(() => !existsSync(`${folderOf(lab.name)}.lock`), { what: 'the reaper is done' });
-    expectNothingOf(lab.name, pids);
+    // Killed they are; how long they take to be gone is the kernel's affair.
+    await waitFor(() => !daemons.some(isRunning), { what: 'the end of its daemons', timeout: 45_000 });
+    expectNothingOf(lab.name, daemons);
   });
 
   test('by SIGKILL, and its reaper too, is swept up by the next lab of whatever name', async () => {
     await using lab = await LabProcess.start(SMALL);
-    const pids = findLab(lab.name).state.daemons.map(({ pid }) => pid!);
+    const daemons = daemonsOf(lab.name);
     for (const pid of reapersOf(lab.child.pid!)) process.kill(pid, 'SIGKILL');
     await lab.end('SIGKILL');
     await using _next = await LabProcess.start(SMALL);
@@ -286,7 +288,8 @@ describe('a lab that ends', { timeout: 90_000 }, () => {
     await waitFor(() => namespacesOf(lab.name).length === 0 && !existsSync(folderOf(lab.name)), {
       what: 'all of it is gone',
     });
-    expectNothingOf(lab.name, pids);
+    await waitFor(() => !daemons.some(isRunning), { what: 'the end of its daemons', timeout: 45_000 });
+    expectNothingOf(lab.name, daemons);
   });
 
   test('without being there says how to start one', async () => {
@@ -294,10 +297,24 @@ describe('a lab that ends', { timeout: 90_000 }, () => {
   });
 });
 
-function expectNothingOf(lab: string, pids: readonly number[]): void {
+/** A process by its number and when it started: numbers are given again. */
+interface Started {
+  readonly pid: number;
+  readonly at: string | undefined;
+}
+
+function daemonsOf(lab: string): Started[] {
+  return findLab(lab).state.daemons.map(({ pid }) => ({ pid: pid!, at: startTime(pid!) }));
+}
+
+function isRunning({ pid, at }: Started): boolean {
+  return at !== undefined && startTime(pid) === at;
+}
+
+function expectNothingOf(lab: string, daemons: readonly Started[]): void {
   expect(namespacesOf(lab)).toEqual([]);
   expect(existsSync(folderOf(lab))).toBe(false);
-  for (const pid of pids) expect(startTime(pid), `process ${pid}`).toBeUndefined();
+  expect(daemons.filter(isRunning)).toEqual([]);
 }
 
 function reapersOf(parent: number): number[] {
