@@ -83,10 +83,15 @@ export class Datastore {
   delete(text: string, file: string): Outcome[] {
     const manifests = readManifests(text, file);
     for (const { kind, metadata } of manifests) refuseOwn(file, kind, metadata.name);
-    return manifests.flatMap((manifest) => [
-      this.remove(keyOf(manifest)),
-      ...(manifest.kind === 'Namespace' ? this.#removeWithin(manifest.metadata.name) : []),
-    ]);
+    const outcomes = new Map<string, Outcome>();
+    for (const manifest of manifests) {
+      const within = manifest.kind === 'Namespace' ? this.#removeWithin(manifest.metadata.name) : [];
+      // What has gone with its namespace may follow in the text, and is there no more.
+      for (const outcome of [this.remove(keyOf(manifest)), ...within]) {
+        if (!outcomes.has(outcome.object)) outcomes.set(outcome.object, outcome);
+      }
+    }
+    return [...outcomes.values()];
   }
 
   /** Puts an object in the place of the one of its name. A pod keeps its identity, its node and its addresses. */
@@ -113,8 +118,13 @@ export class Datastore {
     const path = this.#path(key);
     // Readers take names that begin with a dot for no manifests.
     const next = join(this.folder, `.${randomUUID()}`);
-    writeFileSync(next, text);
-    renameSync(next, path);
+    try {
+      writeFileSync(next, text);
+      renameSync(next, path);
+    } catch (error) {
+      rmSync(next, { force: true });
+      throw error;
+    }
     return { object, done: before === undefined ? 'created' : 'configured' };
   }
 

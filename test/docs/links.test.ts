@@ -13,15 +13,39 @@ describe('pages', () => {
 
   for (const page of pages) {
     test(`${page} links only to what there is`, () => {
-      const text = readFileSync(join(TOP, page), 'utf8').replaceAll(/^```[\s\S]*?^```/gm, '');
-      const dead = [...text.matchAll(/\]\(([^)\s]+)\)/g)]
-        .map(([, target]) => target!)
-        .filter((target) => !/^(https?:|mailto:|#)/.test(target))
-        .filter((target) => {
-          const path = join(TOP, dirname(page), target.split('#')[0]!);
-          return statSync(path, { throwIfNoEntry: false }) === undefined;
-        });
+      const dead = linksOf(readFileSync(join(TOP, page), 'utf8')).filter((target) => {
+        const [path, anchor] = target.split('#');
+        const file = path === '' ? page : join(dirname(page), path!);
+        if (statSync(join(TOP, file), { throwIfNoEntry: false }) === undefined) return true;
+        return anchor !== undefined && file.endsWith('.md') && !anchorsOf(file).has(anchor);
+      });
       expect(dead).toEqual([]);
     });
   }
 });
+
+/** Where the links of a page lead, but for those to the web. */
+function linksOf(text: string): string[] {
+  return [...text.replaceAll(/^```[\s\S]*?^```/gm, '').matchAll(/\]\(([^)\s]+)\)/g)]
+    .map(([, target]) => target!)
+    .filter((target) => !/^(https?:|mailto:)/.test(target));
+}
+
+/** The names that its headings have as places to link to: small letters, digits and `-` for each blank. */
+function anchorsOf(page: string): Set<string> {
+  const text = readFileSync(join(TOP, page), 'utf8').replaceAll(/^```[\s\S]*?^```/gm, '');
+  const names = [...text.matchAll(/^#+ (.*)$/gm)].map(([, title]) =>
+    title!
+      .toLowerCase()
+      .replaceAll(/[^\p{L}\p{N}\s_-]/gu, '')
+      .trim()
+      .replaceAll(' ', '-'),
+  );
+  // The second of two headings that are alike is called -1.
+  return new Set(
+    names.map((name, i) => {
+      const before = names.slice(0, i).filter((other) => other === name).length;
+      return before === 0 ? name : `${name}-${before}`;
+    }),
+  );
+}

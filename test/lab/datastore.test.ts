@@ -86,6 +86,12 @@ describe('deleting', () => {
     store.apply(POD().replace('shop', 'shop-2'), 'x');
     expect(store.delete(POLICY, 'x')).toEqual([{ object: 'NetworkPolicy shop/p', done: 'deleted' }]);
     expect(store.delete(POLICY, 'x')).toEqual([{ object: 'NetworkPolicy shop/p', done: 'not found' }]);
+    const all = [NAMESPACE('data'), POD().replace('shop', 'data')].join('---\n');
+    store.apply(all, 'x');
+    expect(store.delete(all, 'x')).toEqual([
+      { object: 'Namespace data', done: 'deleted' },
+      { object: 'Pod data/web.1', done: 'deleted' },
+    ]);
     expect(store.delete(NAMESPACE('shop'), 'x')).toEqual([
       { object: 'Namespace shop', done: 'deleted' },
       { object: 'Pod shop/web.1', done: 'deleted' },
