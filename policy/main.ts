@@ -1,5 +1,5 @@
 /**
- * The daemon: `margay policy --datastore DIR`, or `--config FILE`. Wires the parts by hand and runs until it is told to
+ * The daemon: `margay policy --datastore DIR`, `--kubeconfig FILE` or `--config FILE`. Wires the parts by hand and runs until it is told to
  * stop.
  */
 
@@ -10,7 +10,8 @@ import { ConfigFileError } from '#daemon/config-file.ts';
 import { type DaemonLog, openLog } from '#daemon/log.ts';
 import { ConfigError } from '#daemon/problem.ts';
 import { readVersion } from '#daemon/version.ts';
-import { DirectorySource } from '#datastore/directory/source.ts';
+import { openSource } from '#datastore/open.ts';
+import type { Kind } from '#datastore/resource.ts';
 import { policyService } from '#proto/policy.ts';
 import { RpcServer } from '#proto/server.ts';
 import { Certificates } from './daemon/certificates.ts';
@@ -39,6 +40,9 @@ export function isOperatorFault(error: unknown): error is Error {
   return error instanceof StartError || error instanceof ConfigError || error instanceof ConfigFileError;
 }
 
+/** What policies are about: no other objects are asked for, and no other permissions needed. */
+const KINDS: readonly Kind[] = ['Node', 'Namespace', 'Pod', 'NetworkPolicy'];
+
 /** How often the files of certificates are looked at, in ms. */
 const LOOK_MS = 2_000;
 
@@ -51,8 +55,8 @@ export async function runPolicy({ flags, signal }: RunOptions): Promise<void> {
   const startedAt = Date.now();
   const config = readConfig(flags);
   const log = openLog('policy', config.log.level);
-  const { directory } = config.datastore;
-  const engine = new Engine({ source: new DirectorySource(directory), log, date: Date.now });
+  const { source, description, kinds } = await openSource(config.datastore, { kinds: KINDS });
+  const engine = new Engine({ source, log, date: Date.now });
   const certificates = config.listen && openCertificates(config.listen, log);
   const servers: RpcServer[] = [];
   const newServer = (): RpcServer => {
@@ -77,7 +81,8 @@ export async function runPolicy({ flags, signal }: RunOptions): Promise<void> {
     const local = localHandlers({
       engine,
       version: readVersion(),
-      source: `directory ${directory}`,
+      source: description,
+      kinds,
       startedAt,
       memory: () => process.memoryUsage.rss(),
       listener: () =>
@@ -95,7 +100,7 @@ export async function runPolicy({ flags, signal }: RunOptions): Promise<void> {
         certificates,
       );
     }
-    log.info({ socket: config.api.socket, listen: address, directory }, 'policy engine started');
+    log.info({ socket: config.api.socket, listen: address, datastore: description }, 'policy engine started');
     await engine.run(stop.signal);
     log.info('policy engine stops');
   } catch (error) {

@@ -71,6 +71,7 @@ server.add(
     source: '',
     startedAt: Date.now(),
     memory: () => 0,
+    kinds: () => [],
     listener: () => undefined,
   }),
 );

@@ -33,7 +33,15 @@ export async function measureStream(pods: number, policies: number): Promise<voi
   const running = engine.run(stop.signal);
   const server = new RpcServer({ onFault: (method, error) => console.error(method, error) });
   const memory = () => process.memoryUsage.rss();
-  const options = { engine, version: '', source: '', startedAt: 0, memory, listener: () => undefined };
+  const options = {
+    engine,
+    version: '',
+    source: '',
+    startedAt: 0,
+    memory,
+    kinds: () => [],
+    listener: () => undefined,
+  };
   await server.add(policyService, localHandlers(options)).listenUnix(socket);
   const nodes = cluster.nodes.slice(0, NODES);
   const before = memory();

@@ -16,6 +16,7 @@ import { watchOption } from '../watch.ts';
 import { withEngine } from './engine.ts';
 
 type Status = margay.policy.v1.Status;
+type FollowedKind = margay.policy.v1.IFollowedKind;
 type Subscriber = margay.policy.v1.ISubscriber;
 
 /** `margay policy status`. */
@@ -40,7 +41,7 @@ function toData(status: Status): unknown {
 }
 
 function printStatus(out: Terminal, status: Status, now: number): void {
-  const { listener, objects, problems, problemCount, subscribers } = status;
+  const { kinds, listener, objects, problems, problemCount, subscribers } = status;
   printFields(out, [
     ['version', status.version],
     ['up', duration(now - status.startedAt)],
@@ -61,6 +62,10 @@ function printStatus(out: Terminal, status: Status, now: number): void {
   ]);
   for (const problem of problems) out.write(`  ${paint(out, 'red', problem)}\n`);
   if (problemCount > problems.length) out.write(`  and ${problemCount - problems.length} more\n`);
+  if (kinds.length > 0) {
+    out.write('\n');
+    printTable(out, kindTable(now), kinds);
+  }
   if (subscribers.length > 0) {
     out.write('\n');
     printTable(out, subscriberTable(now), subscribers);
@@ -71,6 +76,25 @@ function describeCertificate(listener: margay.policy.v1.ITlsListener, now: numbe
   const endsAt = listener.certificateEndsAt ?? 0;
   const until = endsAt > now ? `ends in ${duration(endsAt - now)}` : `ended ${duration(now - endsAt)} ago`;
   return listener.error ? `${until}; not changed: ${listener.error}` : until;
+}
+
+function kindTable(now: number): Column<FollowedKind>[] {
+  const since = (time: number | null | undefined) => (time ? duration(now - time) : '-');
+  const yellow = (isBad: boolean) => (isBad ? 'yellow' : undefined);
+  return [
+    { title: 'KIND', text: ({ kind }) => kind ?? '' },
+    { title: 'STATE', text: ({ state }) => state ?? '', style: ({ state }) => yellow(state === 'waiting') },
+    { title: 'OBJECTS', text: ({ objects }) => `${objects ?? 0}`, align: 'right' },
+    { title: 'SYNCED', text: ({ syncedSince }) => since(syncedSince), align: 'right' },
+    { title: 'LAST EVENT', text: ({ lastEvent }) => since(lastEvent), align: 'right' },
+    { title: 'LISTS', text: ({ lists }) => `${lists ?? 0}`, align: 'right' },
+    { title: 'RESTARTS', text: ({ restarts }) => `${restarts ?? 0}`, align: 'right' },
+    { title: 'STALLS', text: ({ stalls }) => `${stalls ?? 0}`, align: 'right' },
+    {
+      title: 'LAST ERROR',
+      text: ({ lastError, lastErrorAt }) => (lastErrorAt ? `${since(lastErrorAt)} ago: ${lastError}` : '-'),
+    },
+  ];
 }
 
 function subscriberTable(now: number): Column<Subscriber>[] {

@@ -59,7 +59,8 @@ export function nextCourse(course: Course, attempt: Attempt): Step {
   const failures = progress ? 1 : course.failures + 1;
   if (error === undefined) {
     const rested = { ...course, version, failures: 0, barren: 0 };
-    if (progress || lasted) return { course: rested, pause: 'none', report: 'nothing' };
+    if (lasted) return { course: rested, pause: 'none', report: 'nothing' };
+    // A server that is about to go ends all watches of all nodes at once, and one that is broken does so for ever.
     return { course: { ...rested, failures }, pause: 'backoff', report: 'nothing' };
   }
   if (isGone(error)) {

@@ -112,17 +112,21 @@ export class Credentials {
       .update(JSON.stringify([server, tls]))
       .digest('base64');
     if (this.#agent?.fingerprint === fingerprint) return this.#agent.agent;
-    // Requests that are under way keep the one before; it closes their connections when they are done.
     const settings = { keepAlive: true, keepAliveMsecs: KEEP_ALIVE_MS, timeout: 0 };
     const agent = server.startsWith('http:')
       ? new HttpAgent(settings)
       : new HttpsAgent({ ...settings, ...tls });
-    for (const sockets of Object.values(this.#agent?.agent.freeSockets ?? {})) {
-      for (const socket of sockets ?? []) socket.destroy();
-    }
+    if (this.#agent !== undefined) retire(this.#agent.agent);
     this.#agent = { fingerprint, agent };
     return agent;
   }
+}
+
+/** Requests that are under way end on their connections; none of these is kept. */
+function retire(agent: HttpAgent | HttpsAgent): void {
+  agent.maxFreeSockets = 0;
+  for (const sockets of Object.values(agent.freeSockets))
+    for (const socket of sockets ?? []) socket.destroy();
 }
 
 /** @throws AccessError outside of a pod */

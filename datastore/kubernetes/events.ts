@@ -41,7 +41,8 @@ export function readEvent(line: Buffer): WatchEvent {
     const expected = `one of ${Object.keys(EVENT_TYPES).join(', ')}, ERROR`;
     throw new StreamError(`an event of type ${describeValue(type)}`, expected);
   }
-  if (!isObject(object)) throw new StreamError(`an event about ${describeValue(object)}`, 'an object');
+  if (!isObject(object, { named: known !== 'bookmark' }))
+    throw new StreamError(`an event about ${describeValue(object)}`, 'an object');
   const version = versionOf(object);
   if (version === '') throw new StreamError('an object without resourceVersion', 'one that has it');
   if (known !== 'bookmark') return { type: known, object, version };

@@ -52,6 +52,8 @@ export interface LoopOptions {
 /** How much longer than agreed a watch may last, ms; a part of what was agreed if that is shorter. */
 const GRACE_MS = 30_000;
 
+const A_BOOKMARK = 'a bookmark';
+
 /** Silences after which a server that was never heard to speak by itself is not expected to. */
 const MOST_GUESSES = 2;
 
@@ -164,7 +166,7 @@ export class KindLoop {
       if (fresh === undefined) this.#isFollowing();
       const expectMore = () => {
         if (fresh !== undefined) watchdog.expect('more objects', times.answer);
-        else if (this.#isExpectedToSpeak) watchdog.expect('a bookmark', times.idle);
+        else if (this.#isExpectedToSpeak) watchdog.expect(A_BOOKMARK, times.idle);
         else watchdog.expect('an event', 2 * lasts);
       };
       expectMore();
@@ -200,7 +202,8 @@ export class KindLoop {
       if (fresh !== undefined)
         throw new StreamError('the end of a watch', `the end of all ${api.plural} first`);
     } catch (error) {
-      if (error instanceof StallError && typeof this.#speaks === 'number' && this.#speaks > 0) this.#speaks--;
+      const isUnspoken = error instanceof StallError && error.expected === A_BOOKMARK;
+      if (isUnspoken && typeof this.#speaks === 'number') this.#speaks--;
       throw error;
     } finally {
       watchdog.close();
@@ -319,7 +322,7 @@ function readItem(text: Buffer) {
   } catch (error) {
     throw new StreamError(`no JSON (${(error as Error).message})`, 'an object in a list');
   }
-  if (!isObject(value)) throw new StreamError('something without metadata', 'an object in a list');
+  if (!isObject(value)) throw new StreamError('something without a name', 'an object in a list');
   return value;
 }
 

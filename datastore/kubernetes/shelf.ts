@@ -50,13 +50,14 @@ export class Shelf {
 
   /** Number of objects that are in force. */
   get size(): number {
-    return this.#entries.size;
+    let never = 0;
+    for (const key of this.#faulty) if (this.#entries.get(key)?.resource === undefined) never++;
+    return this.#entries.size - never;
   }
 
   /** Takes over an object that was added or has changed. */
   put(object: RawObject): void {
     const identity = this.#identify(object);
-    if (identity === undefined) return;
     const { key } = identity;
     const before = this.#entries.get(key);
     this.#set(key, this.#read(object, identity, before), before);
@@ -64,11 +65,9 @@ export class Shelf {
 
   /** Takes an object away, unless another one has taken its name since. */
   delete(object: RawObject): void {
-    const identity = this.#identify(object);
-    if (identity === undefined) return;
-    const before = this.#entries.get(identity.key);
-    if (before === undefined || before.uid !== identity.uid) return;
-    this.#set(identity.key, undefined, before);
+    const { key, uid } = this.#identify(object);
+    const before = this.#entries.get(key);
+    if (before?.uid === uid) this.#set(key, undefined, before);
   }
 
   /** Everything anew: what is in force changes only when it is whole. */
@@ -78,13 +77,11 @@ export class Shelf {
     return {
       put: (object) => {
         const identity = this.#identify(object);
-        if (identity !== undefined)
-          fresh.set(identity.key, this.#read(object, identity, current(identity.key)));
+        fresh.set(identity.key, this.#read(object, identity, current(identity.key)));
       },
       delete: (object) => {
-        const identity = this.#identify(object);
-        if (identity !== undefined && fresh.get(identity.key)?.uid === identity.uid)
-          fresh.delete(identity.key);
+        const { key, uid } = this.#identify(object);
+        if (fresh.get(key)?.uid === uid) fresh.delete(key);
       },
       commit: () => this.#commit(fresh),
     };
@@ -172,13 +169,11 @@ export class Shelf {
     return { uid, version, resource: last?.resource, problems };
   }
 
-  /** @returns `undefined` for what has no name: there is nothing that it could be said of */
-  #identify(object: RawObject): Identity | undefined {
-    const { name, namespace, uid, resourceVersion } = (object.metadata ?? {}) as Record<string, unknown>;
-    if (typeof name !== 'string' || name === '') return undefined;
+  #identify(object: RawObject): Identity {
+    const { name, namespace, uid, resourceVersion } = object.metadata as Record<string, unknown>;
     const inside = !this.#api.namespaced ? '' : typeof namespace === 'string' ? namespace : 'default';
     return {
-      key: keyOf({ kind: this.#api.kind, namespace: inside, name }),
+      key: keyOf({ kind: this.#api.kind, namespace: inside, name: String(name) }),
       uid: typeof uid === 'string' ? uid : '',
       version: typeof resourceVersion === 'string' ? resourceVersion : '',
     };
@@ -205,11 +200,13 @@ interface Identity {
   readonly version: string;
 }
 
-/** Whether it is an object with a name and a version, as all are that the API sends. */
-export function isObject(value: unknown): value is RawObject {
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) return false;
+/** Whether it is an object with a name, as all are that the API sends; a bookmark has none. */
+export function isObject(value: unknown, { named = true } = {}): value is RawObject {
+  if (typeof value !== 'object' || value === null) return false;
   const { metadata } = value as RawObject;
-  return typeof metadata === 'object' && metadata !== null && !Array.isArray(metadata);
+  if (typeof metadata !== 'object' || metadata === null) return false;
+  const { name } = metadata as RawObject;
+  return !named || (typeof name === 'string' && name !== '');
 }
 
 /** Its version; empty if it has none. */

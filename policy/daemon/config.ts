@@ -4,6 +4,7 @@
 
 import type { z } from 'zod';
 import { readConfigText } from '#daemon/config-file.ts';
+import type { DatastoreSettings } from '#daemon/datastore-section.ts';
 import { ConfigDocument } from '#daemon/document.ts';
 import type { LogLevel } from '#daemon/log.ts';
 import { ConfigError } from '#daemon/problem.ts';
@@ -11,7 +12,7 @@ import type { TlsFiles } from '#proto/tls.ts';
 import { DEFAULT_LOG_LEVEL, DEFAULT_SOCKET, LEAVES, optionOf, SECTIONS, type SettingPath } from './schema.ts';
 
 export interface PolicyConfig {
-  readonly datastore: { readonly directory: string };
+  readonly datastore: DatastoreSettings;
   readonly api: { readonly socket: string };
   /** Where nodes connect from elsewhere; `undefined` if they can not. */
   readonly listen: ListenConfig | undefined;
@@ -28,6 +29,7 @@ export interface ListenConfig {
 export interface Flags {
   readonly config?: string | undefined;
   readonly datastore?: string | undefined;
+  readonly kubeconfig?: string | undefined;
   readonly socket?: string | undefined;
   readonly listen?: string | undefined;
   readonly tlsCa?: string | undefined;
@@ -78,12 +80,8 @@ export function resolveConfig(source: string, flags: Flags): PolicyConfig {
   for (const [section, schema] of Object.entries(SECTIONS)) {
     document.read([section], schema);
   }
-  const directory = value('datastore.directory');
-  if (directory === undefined && !hasProblemAt(document, 'datastore')) {
-    document.add(['datastore', 'directory'], 'a directory of YAML files, here or by --datastore', 'nothing');
-  }
   const config = {
-    datastore: { directory: directory ?? '' },
+    datastore: readDatastore(document, flags, value),
     api: { socket: value('api.socket') ?? DEFAULT_SOCKET },
     listen: readListen(document, flags, value),
     log: { level: value('log.level') ?? DEFAULT_LOG_LEVEL },
@@ -94,6 +92,7 @@ export function resolveConfig(source: string, flags: Flags): PolicyConfig {
 
 const FLAG_PATHS = {
   datastore: 'datastore.directory',
+  kubeconfig: 'datastore.kubernetes.kubeconfig',
   socket: 'api.socket',
   listen: 'listen.address',
   tlsCa: 'listen.tls.ca',
@@ -101,6 +100,30 @@ const FLAG_PATHS = {
   tlsKey: 'listen.tls.key',
   logLevel: 'log.level',
 } as const satisfies Partial<Record<keyof Flags, SettingPath>>;
+
+/** One place: that of the command line, or else that of the file. */
+function readDatastore(
+  document: ConfigDocument,
+  flags: Flags,
+  value: <P extends SettingPath>(path: P) => Setting<P> | undefined,
+): DatastoreSettings {
+  const isSaid = flags.datastore !== undefined || flags.kubeconfig !== undefined;
+  const isIn = (path: string[]) => document.valueAt(['datastore', ...path]) !== undefined;
+  const isDirectory = isSaid ? flags.datastore !== undefined : isIn(['directory']);
+  // `kubernetes:` with nothing behind it is the account of the pod.
+  const isCluster = isSaid ? flags.kubeconfig !== undefined : isIn(['kubernetes']);
+  if (isDirectory && isCluster) {
+    const [names, path] = isSaid
+      ? ['--datastore or --kubeconfig', []]
+      : ['directory or kubernetes', ['datastore']];
+    document.add(path, `${names}, not both`, 'both');
+  } else if (!isDirectory && !isCluster && !hasProblemAt(document, 'datastore')) {
+    const expected = 'directory: DIR or kubernetes: {} here, or --datastore or --kubeconfig';
+    document.add(['datastore'], expected, isIn([]) ? 'neither' : 'nothing');
+  }
+  if (isCluster) return { kubernetes: { kubeconfig: value('datastore.kubernetes.kubeconfig') } };
+  return { directory: value('datastore.directory') ?? '' };
+}
 
 /** There is no listening on TCP without certificates, and no certificates for nothing. */
 function readListen(

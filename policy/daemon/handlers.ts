@@ -2,6 +2,7 @@
  * The service of policy.proto: all of it on the unix socket, and for nodes elsewhere what is about themselves.
  */
 
+import type { KindStatus } from '#datastore/kubernetes/status.ts';
 import { manifestOf } from '#datastore/manifest.ts';
 import { RpcError } from '#proto/error.ts';
 import type { margay } from '#proto/generated/policy.js';
@@ -18,6 +19,8 @@ export interface HandlerOptions {
   readonly version: string;
   /** Where objects come from, in words. */
   readonly source: string;
+  /** How each kind is followed, if the source follows them one by one. */
+  readonly kinds: () => readonly KindStatus[];
   /** ms since 1970. */
   readonly startedAt: number;
   /** Resident memory, bytes. */
@@ -115,6 +118,17 @@ function statusOf({ engine, ...options }: HandlerOptions): margay.policy.v1.ISta
     changedAt: engine.changedAt,
     ...(listener !== undefined && { listener }),
     memory: options.memory(),
+    kinds: options.kinds().map(describeKind),
+  };
+}
+
+function describeKind(status: KindStatus): margay.policy.v1.IFollowedKind {
+  const { syncedSince, lastEvent, lastErrorAt } = status;
+  return {
+    ...status,
+    syncedSince: syncedSince / 1_000,
+    lastEvent: lastEvent / 1_000,
+    lastErrorAt: lastErrorAt / 1_000,
   };
 }
 

@@ -22,9 +22,15 @@ export const LEAVES = {
   'datastore.directory': path.meta({
     description:
       "directory of the objects' files: `.yaml`, `.yml` and `.json` in it, not those in folders inside it",
-    otherwise: 'required',
+    otherwise: 'this or the next',
     example: '/etc/margay/objects',
     option: '--datastore',
+  }),
+  'datastore.kubernetes.kubeconfig': path.meta({
+    description: 'read objects from the Kubernetes API that this file names, as kubectl does',
+    otherwise: 'with `kubernetes: {}`, the account of the pod',
+    example: '/etc/margay/kubeconfig',
+    option: '--kubeconfig',
   }),
   'api.socket': socketPath.meta({
     description:
@@ -69,7 +75,10 @@ export type SettingPath = keyof typeof LEAVES;
 
 /** The sections of the document. */
 export const SECTIONS: Shape = {
-  datastore: mapping({ directory: LEAVES['datastore.directory'].optional() }).optional(),
+  datastore: mapping({
+    directory: LEAVES['datastore.directory'].optional(),
+    kubernetes: mapping({ kubeconfig: LEAVES['datastore.kubernetes.kubeconfig'].optional() }).nullish(),
+  }).optional(),
   api: mapping({ socket: LEAVES['api.socket'].optional() }).optional(),
   listen: mapping({
     address: LEAVES['listen.address'].optional(),

@@ -91,8 +91,8 @@ const PLACES: Readonly<Record<string, Place>> = {
     load: (source) => loadFelix(source, 'test.yaml'),
   },
   policy: {
-    base: () => ({
-      datastore: { directory: '/objects' },
+    base: (path) => ({
+      datastore: datastoreFor(path),
       listen: { address: 'other:1', tls: { ca: '/ca', certificate: '/certificate', key: '/key' } },
     }),
     at: (file) => file,
@@ -103,8 +103,11 @@ const PLACES: Readonly<Record<string, Place>> = {
 /** What goes with fields that are about the nodes of a cluster. */
 function inCluster(path: string): Mapping {
   if (!/^(cluster|datastore|nodeSelector)\b/.test(path)) return {};
-  const datastore = path.startsWith('datastore.kubernetes') ? { kubernetes: {} } : { directory: '/objects' };
-  return { cluster: { node: 'n9' }, datastore, peerGroups: { nodes: {} } };
+  return { cluster: { node: 'n9' }, datastore: datastoreFor(path), peerGroups: { nodes: {} } };
+}
+
+function datastoreFor(path: string): Mapping {
+  return path.startsWith('datastore.kubernetes') ? { kubernetes: {} } : { directory: '/objects' };
 }
 
 function oneFilter(path: string): Mapping {

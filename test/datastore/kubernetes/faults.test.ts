@@ -518,7 +518,7 @@ describe('what makes no sense', () => {
     ['an event that is a list', { event: [] }, /^an event of type nothing/],
     [
       'an object without a version',
-      { event: { type: 'ADDED', object: { metadata: { name: 'x' } } } },
+      { event: { type: 'ADDED', object: { metadata: { name: 'x', labels: {} } } } },
       /^an object without resourceVersion/,
     ],
     [

@@ -43,7 +43,33 @@ describe('settings', () => {
       log: { level: 'info' },
     });
     expect(wrong('')).toEqual([
-      'engine.yaml: datastore.directory: found nothing, expected a directory of YAML files, here or by --datastore',
+      'engine.yaml: datastore: found nothing, expected directory: DIR or kubernetes: {} here, or --datastore or --kubeconfig',
+    ]);
+  });
+
+  test('lead to a directory or to the Kubernetes API', () => {
+    const datastore = (source: string, flags: Flags = {}) => resolveConfig(source, flags).datastore;
+    const account = { kubernetes: { kubeconfig: undefined } };
+    expect(datastore('datastore: { kubernetes: {} }')).toEqual(account);
+    expect(datastore('datastore:\n  kubernetes:\n')).toEqual(account);
+    const file = 'datastore: { kubernetes: { kubeconfig: /k } }';
+    expect(datastore(file)).toEqual({ kubernetes: { kubeconfig: '/k' } });
+    // What is said on the command line takes the place of all that the file says.
+    expect(datastore(file, { datastore: '/d' })).toEqual({ directory: '/d' });
+    expect(datastore('datastore: { directory: /d }', { kubeconfig: '/k' })).toEqual({
+      kubernetes: { kubeconfig: '/k' },
+    });
+    expect(wrong('datastore: { directory: /d, kubernetes: {} }')).toEqual([
+      'engine.yaml:1:12: datastore: found both, expected directory or kubernetes, not both',
+    ]);
+    expect(wrong('', { datastore: '/d', kubeconfig: '/k' })).toEqual([
+      'command line: found both, expected --datastore or --kubeconfig, not both',
+    ]);
+    expect(wrong('datastore: {}')).toEqual([
+      'engine.yaml:1:12: datastore: found neither, expected directory: DIR or kubernetes: {} here, or --datastore or --kubeconfig',
+    ]);
+    expect(wrong('datastore: { kubernetes: { kubeconfig: 7 } }')).toEqual([
+      'engine.yaml:1:40: datastore.kubernetes.kubeconfig: found 7, expected the path of a file',
     ]);
   });
 
@@ -78,7 +104,7 @@ describe('settings', () => {
     ].join('\n');
     expect(wrong(source)).toEqual([
       'engine.yaml:1:24: datastore.directory: found 7, expected the path of a file',
-      'engine.yaml:1:27: datastore.directorys: found an unknown field, expected one of directory (did you mean directory?)',
+      'engine.yaml:1:27: datastore.directorys: found an unknown field, expected one of directory, kubernetes (did you mean directory?)',
       'engine.yaml:2:15: api.socket: found "", expected the path of a socket, of up to 107 bytes',
       'engine.yaml:4:12: listen.address: found "everywhere", expected HOST:PORT, such as 10.0.0.1:5480 or [fd00::1]:5480',
       'engine.yaml:5:13: listen.tls.ca: found an empty list, expected the path of a file',

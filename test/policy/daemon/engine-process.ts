@@ -37,8 +37,8 @@ export class EngineProcess implements AsyncDisposable {
 
   /** Starts it without waiting for anything. */
   spawn(...args: string[]): void {
-    const files = ['--datastore', this.objects, '--socket', this.socket];
-    const child = spawn(process.execPath, [MAIN, 'policy', ...files, ...args], {
+    const objects = args.includes('--kubeconfig') ? [] : ['--datastore', this.objects];
+    const child = spawn(process.execPath, [MAIN, 'policy', ...objects, '--socket', this.socket, ...args], {
       stdio: ['ignore', 'pipe', 'pipe'],
     });
     this.#child = child;

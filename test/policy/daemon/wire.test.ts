@@ -84,6 +84,7 @@ async function serve(
     source: '',
     startedAt: 0,
     memory: () => 0,
+    kinds: () => [],
     listener: () => undefined,
   };
   await server.add(policyService, localHandlers(options)).listenUnix(socket);
