@@ -14,7 +14,7 @@ const SERVER = '10.1.2.1';
 const PORT = 9000;
 const ROUNDS = 200;
 const BURST = 100;
-const IPERF_ROUNDS = 15;
+const IPERF_ROUNDS = 25;
 
 /** Two nodes with a pod each, and a link between the nodes. */
 interface Pair extends Way {

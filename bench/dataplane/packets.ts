@@ -6,7 +6,7 @@ import { CLIENT, SERVER } from './lane.ts';
 
 const COUNTS = [0, 1, 10, 100, 1_000, 10_000];
 const PORT = 9000;
-const ROUNDS = 300;
+const ROUNDS = 240;
 /** Between them connections are forgotten. */
 const PARTS = 6;
 const BURST = 400;
@@ -38,7 +38,7 @@ export const packets: Section = {
           count: (i) => {
             const { name, policies } = contenders[i]!;
             const rules = mode === 'new' && name === 'rules' ? policies : 0;
-            return Math.min(BURST, Math.max(16, Math.floor(RULES / rules)));
+            return Math.min(BURST, Math.max(64, Math.floor(RULES / rules)));
           },
         });
       print(report, contenders, await time('same'), await time('new'));
