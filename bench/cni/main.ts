@@ -10,6 +10,7 @@ import { join } from 'node:path';
 import { createNetns } from '#test/helpers/netns.ts';
 import { newTempFolder } from '#test/helpers/owner.ts';
 import { Report } from '../kernel/frame.ts';
+import { measureChurn } from './churn.ts';
 import { measureTraffic } from './traffic.ts';
 import { bundle, Caller, type Container, Daemons, makeContainers, median, objects, PLUGIN } from './world.ts';
 
@@ -132,8 +133,10 @@ async function pods(): Promise<void> {
 
 hurry();
 await bundle();
-if (only !== 'traffic') await pods();
-if (only !== 'pods') {
+if (only === undefined || only === 'pods') await pods();
+// Takes minutes, and is asked for by name.
+if (only === 'churn') await measureChurn();
+if (only === undefined || only === 'traffic') {
   const report = new Report();
   await measureTraffic(report);
   if (!report.finish()) process.exitCode = 1;

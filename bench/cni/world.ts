@@ -143,7 +143,7 @@ export class Daemons {
     );
     const started = performance.now();
     this.#felix = this.#start('felix', '--config', config);
-    await waitFor(() => answers(this.socket), { what: 'felix', timeout: 30_000, interval: 2 });
+    await waitFor(() => answers(this.socket), { what: 'felix', timeout: 120_000, interval: 2 });
     return performance.now() - started;
   }
 
@@ -157,8 +157,12 @@ export class Daemons {
         );
         return status.dataplane.inSync === true;
       },
-      { what: 'policies', timeout: 30_000 },
+      { what: 'policies', timeout: 120_000 },
     );
+  }
+
+  get pid(): number {
+    return this.#felix!.pid!;
   }
 
   /** Resident bytes of the agent. */

@@ -42,7 +42,7 @@ function objects(): object[] {
   ];
 }
 
-describe('pods of real nodes', () => {
+describe('pods of real nodes', { timeout: 120_000 }, () => {
   const folder = newTempFolder();
   let one: Agent;
   let two: Agent;
@@ -96,7 +96,7 @@ describe('pods of real nodes', () => {
         ADDRESSES[id],
       ]);
     }
-  }, 120_000);
+  }, 240_000);
 
   afterAll(() => {
     for (const each of [...Object.values(netns), one?.netns, two?.netns, outside]) each?.remove();
@@ -110,13 +110,14 @@ describe('pods of real nodes', () => {
     client: Netns,
     address: string,
     at = port,
+    patience = 20_000,
   ): Promise<string> {
     const script = `require('net').createServer((c) => c.end(c.remoteAddress.replace('::ffff:', ''))).listen(${port}, '::', () => console.log('up'))`;
     const listener = server.spawn(process.execPath, ['-e', script], { stdio: ['ignore', 'pipe', 'inherit'] });
     await new Promise((resolve) => listener.stdout!.once('data', resolve));
     try {
-      const ask = `const c = require('net').connect(${at}, '${address}'); c.setTimeout(3000, () => process.exit(9)); c.pipe(process.stdout); c.on('error', () => process.exit(8))`;
-      return (await client.execAsync(process.execPath, ['-e', ask])).trim();
+      const ask = `const c = require('net').connect(${at}, '${address}'); c.setTimeout(${patience}, () => process.exit(9)); c.pipe(process.stdout); c.on('error', () => process.exit(8))`;
+      return (await client.execAsync(process.execPath, ['-e', ask], { timeout: 60_000 })).trim();
     } finally {
       const ended = new Promise((resolve) => listener.once('exit', resolve));
       listener.kill('SIGKILL');
@@ -125,14 +126,14 @@ describe('pods of real nodes', () => {
   }
 
   test.each([0, 1])('reach each other on a node and across nodes, as policy has it: family %i', async (i) => {
-    await netns.b.execAsync('ping', ['-c1', '-W5', ADDRESSES.a[i]!]);
-    await netns.a.execAsync('ping', ['-c1', '-W5', ADDRESSES.c[i]!]);
-    await netns.c.execAsync('ping', ['-c1', '-W5', ADDRESSES.b[i]!]);
+    await netns.b.execAsync('ping', ['-c1', '-W20', ADDRESSES.a[i]!]);
+    await netns.a.execAsync('ping', ['-c1', '-W20', ADDRESSES.c[i]!]);
+    await netns.c.execAsync('ping', ['-c1', '-W20', ADDRESSES.b[i]!]);
     await expect(netns.a.execAsync('ping', ['-c1', '-W1', ADDRESSES.b[i]!])).rejects.toThrow(
       '100% packet loss',
     );
-    await one.netns.execAsync('ping', ['-c1', '-W5', ADDRESSES.a[i]!]);
-    await netns.c.execAsync('ping', ['-c1', '-W5', ['192.0.2.2', '2001:db8::2'][i]!]);
+    await one.netns.execAsync('ping', ['-c1', '-W20', ADDRESSES.a[i]!]);
+    await netns.c.execAsync('ping', ['-c1', '-W20', ['192.0.2.2', '2001:db8::2'][i]!]);
   });
 
   test('keep their address among each other, and have that of the node outside', async () => {
@@ -142,18 +143,14 @@ describe('pods of real nodes', () => {
     expect(await clientAs(outside, 7002, netns.a, '2001:db8:1::9')).toBe('2001:db8:1::1');
   });
 
-  test('answer on a port of their node, from outside, from a pod elsewhere and from one beside', {
-    timeout: 60_000,
-  }, async () => {
+  test('answer on a port of their node, from outside, from a pod elsewhere and from one beside', async () => {
     expect(await clientAs(netns.a, 80, outside, '198.51.100.1', 8080)).toBe('198.51.100.9');
     expect(await clientAs(netns.a, 80, outside, '2001:db8:1::1', 8080)).toBe('2001:db8:1::9');
     expect(await clientAs(netns.a, 80, netns.c, '192.0.2.1', 8080)).toMatch(/^(10\.1\.2\.1|192\.0\.2\.2)$/);
     expect(await clientAs(netns.a, 80, netns.b, '198.51.100.1', 8080)).toBe('10.1.1.2');
   });
 
-  test('answer on it from the node itself too, by its addresses and by localhost', {
-    timeout: 90_000,
-  }, async () => {
+  test('answer on it from the node itself too, by its addresses and by localhost', async () => {
     const node = one.netns;
     expect(await clientAs(netns.a, 80, node, '198.51.100.1', 8080)).toBe('198.51.100.1');
     expect(await clientAs(netns.a, 80, node, '192.0.2.1', 8080)).toBe('192.0.2.1');
@@ -171,21 +168,24 @@ describe('pods of real nodes', () => {
     netns.a.exec('ip', ['route', 'del', 'local', '127.0.0.0/8', 'dev', 'lo', 'table', 'local']);
     netns.a.exec('ip', ['route', 'del', 'local', '127.0.0.1', 'dev', 'lo', 'table', 'local']);
     netns.a.exec('sysctl', ['-qw', 'net.ipv4.conf.eth0.route_localnet=1']);
-    await expect(clientAs(outside, 7003, netns.a, '127.0.0.1', 9090)).rejects.toThrow('exit status 9');
+    await expect(clientAs(outside, 7003, netns.a, '127.0.0.1', 9090, 3000)).rejects.toThrow('exit status 9');
   });
 
   test('send packets as large as the way takes, and megabytes of them', async () => {
-    await netns.c.execAsync('ping', ['-c1', '-W5', '-M', 'do', '-s', String(1400 - 28), '10.1.1.1']);
+    await netns.c.execAsync('ping', ['-c1', '-W20', '-M', 'do', '-s', String(1400 - 28), '10.1.1.1']);
     await expect(
       netns.c.execAsync('ping', ['-c1', '-W1', '-M', 'do', '-s', String(1400 - 27), '10.1.1.1']),
     ).rejects.toThrow();
     netns.a.spawn('iperf3', ['-s'], { stdio: 'ignore' });
     await waitFor(() => netns.a.execAsync('sh', ['-c', 'ss -tln | grep -q :5201']).then(() => true), {
       what: 'iperf3',
+      timeout: 60_000,
     });
     for (const address of ADDRESSES.a) {
       const told = JSON.parse(
-        await netns.c.execAsync('iperf3', ['-J', '-c', address, '-n', '200M', '-P', '4']),
+        await netns.c.execAsync('iperf3', ['-J', '-c', address, '-n', '200M', '-P', '4'], {
+          timeout: 60_000,
+        }),
       );
       expect(told.end.sum_received.bytes).toBeGreaterThan(150e6);
     }
@@ -201,9 +201,7 @@ describe('pods of real nodes', () => {
     expect(shown()).toBe(before);
   });
 
-  test('and their addresses are shown, checked, kept over a kill, and given back', {
-    timeout: 90_000,
-  }, async () => {
+  test('and their addresses are shown, checked, kept over a kill, and given back', async () => {
     const shown = JSON.parse(await one.margay('ipam', 'show', '-o', 'json'));
     expect(shown.pools).toMatchObject([
       { cidr: '10.1.1.0/24', used: 2, size: 254 },
@@ -223,7 +221,7 @@ describe('pods of real nodes', () => {
     await one.start();
     expect(await one.margay('ipam', 'check')).toBe('4 addresses, all right\n');
     expect(JSON.parse(await one.margay('felix', 'endpoints', '-o', 'json'))).toBeDefined();
-    await netns.c.execAsync('ping', ['-c1', '-W5', '10.1.1.1']);
+    await netns.c.execAsync('ping', ['-c1', '-W20', '10.1.1.1']);
     await expect(one.margay('ipam', 'release', '10.1.1.1')).rejects.toThrow('10.1.1.1 is in use by shop/a');
     await expect(one.margay('ipam', 'release', '10.1.1.77')).rejects.toThrow('10.1.1.77 is not in use');
     await expect(one.margay('ipam', 'release', 'ten')).rejects.toThrow('expected an IPv4 or IPv6 address');
@@ -234,7 +232,7 @@ describe('pods of real nodes', () => {
           () => false,
           (error) => String(error.stdout).includes('a leak'),
         ),
-      { what: 'the leak' },
+      { what: 'the leak', timeout: 60_000 },
     );
     expect(await one.margay('ipam', 'release', '10.1.1.2')).toBe('released 10.1.1.2, fd00:1:1::2\n');
     expect(await one.margay('ipam', 'release', '--force', 'fd00:1:1::1')).toBe(

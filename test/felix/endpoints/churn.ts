@@ -88,9 +88,10 @@ export async function churn({ calls: wanted, containers, call, restart }: ChurnO
       }
     }
   };
+  let over = false;
   let next = wanted / 20;
   const killer = async (): Promise<void> => {
-    while (calls < wanted - 20) {
+    while (!over && calls < wanted - 20) {
       if (calls >= next) {
         await restart();
         kills++;
@@ -99,7 +100,10 @@ export async function churn({ calls: wanted, containers, call, restart }: ChurnO
       await new Promise((resolve) => setImmediate(resolve));
     }
   };
-  await Promise.all([...Array.from({ length: AT_ONCE }, worker), killer()]);
+  const workers = Promise.all(Array.from({ length: AT_ONCE }, worker)).finally(() => {
+    over = true;
+  });
+  await Promise.all([workers, killer()]);
   return { held, kills, refused, remove };
 }
 
