@@ -2,16 +2,21 @@ import { chmodSync, existsSync, statSync, unlinkSync } from 'node:fs';
 import { createConnection } from 'node:net';
 import type { PeerCertificate } from 'node:tls';
 import {
+  logVerbosity,
   Server,
   ServerCredentials,
   type ServerUnaryCall,
   type ServerWritableStream,
   type sendUnaryData,
+  setLogVerbosity,
   type UntypedServiceImplementation,
 } from '@grpc/grpc-js';
 import { RpcError, statusNumber } from './error.ts';
 import type { Method, Service } from './service.ts';
 import type { MutualTls } from './tls-listener.ts';
+
+// What it would write on standard error by itself is in the errors that we get.
+if (process.env.GRPC_VERBOSITY === undefined) setLogVerbosity(logVerbosity.NONE);
 
 /** What a handler knows of its call. */
 export interface CallContext {
@@ -133,7 +138,7 @@ export class RpcServer {
   #bind(address: string, credentials: ServerCredentials): Promise<number> {
     return new Promise((resolve, reject) => {
       this.#server.bindAsync(address, credentials, (error, port) => {
-        if (error) reject(new Error(`listen on ${address}: ${error.message}`, { cause: error }));
+        if (error) reject(new Error(`listen on ${address}: ${reasonOf(error.message)}`, { cause: error }));
         else resolve(port);
       });
     });
@@ -283,4 +288,9 @@ function answers(path: string): Promise<boolean> {
     });
     probe.on('error', () => resolve(false));
   });
+}
+
+/** Of what gRPC says of an address that it can not listen on, that which the system said: `EACCES: permission denied`. */
+function reasonOf(text: string): string {
+  return /listen (E[A-Z]+: [a-z ]*[a-z])/.exec(text)?.[1] ?? text;
 }

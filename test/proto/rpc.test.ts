@@ -147,6 +147,15 @@ describe('services on a unix socket', () => {
     expect(existsSync(path)).toBe(false);
   });
 
+  test('an address that can not be had is told in the words of the system', async () => {
+    const server = new RpcServer({ onFault: () => {} }).add(bgpService, handlers({}));
+    // Nobody may make a file there.
+    await expect(server.listenUnix('/proc/margay.sock')).rejects.toThrow(
+      /^listen on unix:\/proc\/margay\.sock: E[A-Z]+: [a-z ]+$/,
+    );
+    await server.stop();
+  });
+
   test('the socket file of a killed server is replaced, that of a living one is not', async () => {
     const path = join(newTempFolder(), 'bgp.sock');
     writeFileSync(path, '');
