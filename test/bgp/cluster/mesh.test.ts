@@ -6,34 +6,14 @@ import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node
 import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { stringify } from 'yaml';
-import { connect, createNetns, type Netns } from '#test/helpers/netns.ts';
+import type { Netns } from '#test/helpers/netns.ts';
 import { newTempFolder } from '#test/helpers/owner.ts';
 import { missing, requires } from '#test/helpers/requires.ts';
 import { waitFor } from '#test/helpers/wait.ts';
 import { Margay } from '../interop/margay.ts';
+import { Link } from './link.ts';
 
 const NEEDS = ['kernel:bridge'] as const;
-
-/** A link that any number of nodes are on. */
-class Link implements Disposable {
-  readonly #hub = createNetns();
-
-  constructor() {
-    this.#hub.exec('ip', ['link', 'add', 'br0', 'type', 'bridge']);
-    this.#hub.exec('ip', ['link', 'set', 'br0', 'up']);
-  }
-
-  node(k: number): Netns {
-    const netns = createNetns();
-    const [port] = connect({ netns: this.#hub }, { netns, addresses: [`10.0.0.${k}/24`, `fd00::${k}/64`] });
-    this.#hub.exec('ip', ['link', 'set', port, 'master', 'br0']);
-    return netns;
-  }
-
-  [Symbol.dispose](): void {
-    this.#hub.remove();
-  }
-}
 
 /** The directory of objects. */
 class Objects {
