@@ -7,6 +7,9 @@ import type { NodePlace, Topology } from '#lab/topology.ts';
 /** Nodes that are drawn at most; the rest is a line of text. */
 const MOST_DRAWN = 4;
 
+/** What stands beside a title: two blanks in front, a line and a blank at each side. */
+const MARGIN = 6;
+
 /** Lines of at most `width` characters, as far as one node fits. */
 export function drawLab(topology: Topology, width: number): string[] {
   const boxes = topology.nodes.map((node) => nodeBox(node));
@@ -15,14 +18,16 @@ export function drawLab(topology: Topology, width: number): string[] {
   const drawn = boxes.slice(0, Math.min(MOST_DRAWN, room));
   const span = drawn.length * (wide + 2) - 2;
   const { tor } = topology;
-  const title = `tor   ${tor.kind}   AS ${tor.asn}   and the world outside: ${tor.outside.join(', ')}`;
-  const inner = Math.max(title.length + 2, span - 2);
+  const facts = [`tor   ${tor.kind}   AS ${tor.asn}`, `and the world outside: ${tor.outside.join(', ')}`];
+  const whole = facts.join('   ');
+  const titles = whole.length + MARGIN <= width ? [whole] : facts;
+  const inner = Math.max(...titles.map((title) => title.length + 2), span - 2);
   const stems = drawn.map((_, i) => i * (wide + 2) + Math.floor(wide / 2));
   const under = (mark: string, fill: string): string =>
     Array.from({ length: inner + 2 }, (_, at) => (stems.includes(at) ? mark : fill)).join('');
   const lines = [
     `┌${'─'.repeat(inner)}┐`,
-    `│${centre(title, inner)}│`,
+    ...titles.map((title) => `│${centre(title, inner)}│`),
     `└${under('┬', '─').slice(1, -1)}┘`,
     under('│', ' ').trimEnd(),
     ...Array.from({ length: Math.max(...drawn.map((box) => box.length)) }, (_, line) =>

@@ -51,9 +51,10 @@ export class Script {
   chapter(title: string): void {
     this.#endProgress();
     const width = Math.min(this.#out.columns ?? DEFAULT_WIDTH, 100);
-    const head = `${++this.#chapters}  ${title} `;
-    const rule = '─'.repeat(Math.max(0, width - [...head].length));
-    this.#out.write(`\n${paint(this.#out, 'bold', head)}${paint(this.#out, 'dim', rule)}\n`);
+    const lines = wrap(`${++this.#chapters}  ${title}`, this.#out.columns, 3);
+    const rule = '─'.repeat(Math.max(0, width - [...lines.at(-1)!].length - 1));
+    const head = lines.map((line) => paint(this.#out, 'bold', line)).join('\n');
+    this.#out.write(`\n${head} ${paint(this.#out, 'dim', rule)}\n`);
     this.restart();
   }
 

@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest';
 import type { End } from '#cli/lab/cluster.ts';
 import { printMatrix } from '#cli/lab/matrix.ts';
 import { drawLab } from '#cli/lab/picture.ts';
+import { Script } from '#cli/lab/script.ts';
 import type { Terminal } from '#cli/output.ts';
 import type { Probe } from '#lab/probe.ts';
 import { planLab } from '#lab/topology.ts';
@@ -30,7 +31,9 @@ describe('the picture of a lab', () => {
             const line = lines.find((candidate) => candidate.includes(mark))!;
             return [...line].flatMap((letter, i) => (letter === mark ? [i] : []));
           };
-          if (width >= 80) expect(at('┬')).toEqual(at('┴'));
+          if (width < 60) continue;
+          expect(at('┬')).toEqual(at('┴'));
+          expect(lines.join('\n')).toContain(plan.tor.outside.join(', '));
         }
       }
     }
@@ -55,6 +58,21 @@ const probe = (source: string, target: string, ipv4: boolean, ipv6?: boolean): P
   target,
   port: 80,
   reached: ipv6 === undefined ? { ipv4 } : { ipv4, ipv6 },
+});
+
+describe('the head of a chapter', () => {
+  test('is as wide as the terminal, in as many lines as it takes', () => {
+    for (const columns of [30, 60, 80]) {
+      const out = page(columns);
+      new Script(out, new AbortController().signal).chapter(
+        'Who reaches whom: no policy yet, so all pairs are open',
+      );
+      const lines = out.text.split('\n').filter(Boolean);
+      expect(lines).toHaveLength(columns < 60 ? 2 : 1);
+      for (const line of lines) expect([...line].length).toBeLessThanOrEqual(columns);
+      expect([...lines.at(-1)!].length).toBe(columns);
+    }
+  });
 });
 
 describe('the table of who reaches whom', () => {
