@@ -192,7 +192,7 @@ describe('a desired table', () => {
       }),
       { numRuns: 60 },
     );
-  }, 60_000);
+  }, 240_000);
 
   test('sends of a large set what changed, and nothing else', () => {
     const desired = new DesiredTable(TABLE);

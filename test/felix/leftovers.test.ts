@@ -147,7 +147,8 @@ let agent: Agent;
 const objects = new Map<ResourceKey, Resource>();
 const endpoints = new Map<string, WorkloadEndpoint>();
 let steps = 0;
-let most = 0;
+/** Elements that fresh ones had. */
+let elements = 0;
 beforeAll(async () => {
   netns.push(createNetns(), createNetns());
   compiler = new Compiler();
@@ -225,7 +226,7 @@ function fresh(): string[] {
   another.flush();
   another.open(NODE, agentSink(dataplane.programs, another));
   dataplane.driver.apply();
-  most = Math.max(most, dataplane.ruleset.desired.count().elements);
+  elements += dataplane.ruleset.desired.count().elements;
   return listed(other);
 }
 
@@ -245,8 +246,8 @@ test('nothing is left of what has come and gone', async () => {
     { numRuns: runs(25), endOnFailure: true },
   );
   expect(steps).toBeGreaterThan(500);
-  expect(most).toBeGreaterThan(20);
-}, 120_000);
+  expect(elements).toBeGreaterThan(50);
+}, 300_000);
 
 test('nor when all is gone', async () => {
   for (const key of objects.keys()) compiler.apply([{ type: 'delete', key }]);
