@@ -12,6 +12,8 @@
  * Speakers take turns, so that whatever else the machine does hits all alike. gobgpd, which takes a minute and more where the
  * others take seconds, is run once unless `--gobgpd-reps` says otherwise.
  *
+ * What runs now is told on standard error: all of it takes some 25 minutes, most of them gobgpd's. Ctrl-C leaves nothing.
+ *
  * Ends with status 1 if a bar (bars.ts) is missed, a run fails, or the cost of a function grows with the table.
  */
 
@@ -87,9 +89,13 @@ async function measure(bench: Case): Promise<Map<string, Result>> {
   for (let i = 0; i < most; i++) {
     for (const [kind, results] of runs) {
       if (i >= repsOf(kind)) continue;
+      const start = performance.now();
+      process.stderr.write(`  ${bench.name}: ${kind.name}, run ${i + 1} of ${repsOf(kind)} ... `);
       try {
         results.push(await runOnce(bench, kind));
+        process.stderr.write(`${((performance.now() - start) / 1000).toFixed(1)} s\n`);
       } catch (error) {
+        process.stderr.write('failed\n');
         console.log(`${bench.name.padEnd(10)} ${kind.name.padEnd(10)} failed: ${(error as Error).message}`);
         process.exitCode = 1;
         runs.delete(kind);

@@ -2,9 +2,7 @@
  * One run of a case with one speaker, from an empty namespace to figures.
  */
 
-import { mkdtempSync, rmSync } from 'node:fs';
-import os from 'node:os';
-import { join } from 'node:path';
+import { rmSync } from 'node:fs';
 import { parseAddress, parseIpv4 } from '#bgp/wire/address.ts';
 import { encodeAttributes } from '#bgp/wire/attributes.ts';
 import { putU16 } from '#bgp/wire/bytes.ts';
@@ -13,6 +11,7 @@ import { putHeader } from '#bgp/wire/header.ts';
 import { putPrefix4 } from '#bgp/wire/nlri.ts';
 import { NetworkNamespace } from '#kernel/sys/namespace.ts';
 import { connect, createNetns } from '#test/helpers/netns.ts';
+import { newTempFolder } from '#test/helpers/owner.ts';
 import { announcements, EXTERNAL, withdrawals } from '../updates.ts';
 import { BenchPeer } from './peer.ts';
 import { type Neighbour, Running, type SpeakerKind } from './speakers.ts';
@@ -51,7 +50,7 @@ export async function runOnce(bench: Case, kind: SpeakerKind): Promise<Result> {
     { netns: outside, addresses: neighbours.map(({ address }) => `${address}/16`) },
   );
   const namespace = stack.use(NetworkNamespace.open(outside.path));
-  const folder = mkdtempSync(join(os.tmpdir(), 'bench-bgp-'));
+  const folder = newTempFolder();
   stack.defer(() => rmSync(folder, { recursive: true, force: true }));
   const speaker = new Running(inside, folder, kind, neighbours, bench.kernel ?? false);
   const peers = neighbours.map(

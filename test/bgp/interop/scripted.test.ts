@@ -101,7 +101,7 @@ test('a table of 300,000 prefixes, and its withdrawal, starve no keepalive and n
         await ask();
         return short.prefixes === count;
       },
-      { what, timeout: 50_000, interval: 10, details: () => margay.log.slice(-2000) },
+      { what, timeout: 110_000, interval: 10, details: () => margay.log.slice(-2000) },
     );
   await reaches(prefixes, 'all prefixes');
   feeder.send(end);
@@ -109,7 +109,7 @@ test('a table of 300,000 prefixes, and its withdrawal, starve no keepalive and n
   short.check();
   expect(await margay.neighbor(SECOND)).toMatchObject({ flaps: 0, state: 6 });
   expect(slowest).toBeLessThan(2000);
-}, 120_000);
+}, 300_000);
 
 function config(addresses: readonly string[]): Parameters<typeof launchMargay>[1] {
   return {

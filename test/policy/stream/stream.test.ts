@@ -85,7 +85,7 @@ describe('whatever happens to its connection, a node ends with the programs that
     );
   });
 
-  test('when it is cut after any update, and everything is told again', async () => {
+  test('when it is cut after any update, and everything is told again', { timeout: 300_000 }, async () => {
     const cluster = sample(7);
     const more = sample(8);
     const play = async (cutAfter: number): Promise<{ updates: number; program: unknown; end: unknown }> => {
