@@ -2,7 +2,7 @@
  * From the text of a file to the objects in it: several YAML documents, JSON, and lists of objects.
  */
 
-import { type Document, isMap, isScalar, isSeq, LineCounter, parseAllDocuments } from 'yaml';
+import { Composer, type Document, isMap, isScalar, isSeq, LineCounter, Parser } from 'yaml';
 import { describeValue, type PathPart, type Problem, UNKNOWN_FIELD } from '../problem.ts';
 import { type ApiType, describeKey, type Resource, type ResourceKey, readResource } from '../resource.ts';
 
@@ -29,7 +29,22 @@ export interface FileObject {
 /** Reads all objects of a file. `file` is its name in problems. */
 export function readFileContents(file: string, source: string): FileContents {
   const reader = new FileReader(file);
-  reader.read(source);
+  for (const _ of reader.read(source));
+  return reader;
+}
+
+/** How long it is read without a pause, in ms. */
+const SLICE_MS = 10;
+
+/** The same for who has other things to do: between documents and items of lists the event loop has its turn. */
+export async function readFileInSlices(file: string, source: string): Promise<FileContents> {
+  const reader = new FileReader(file);
+  let end = performance.now() + SLICE_MS;
+  for (const _ of reader.read(source)) {
+    if (performance.now() < end) continue;
+    await new Promise((resolve) => setImmediate(resolve));
+    end = performance.now() + SLICE_MS;
+  }
   return reader;
 }
 
@@ -45,33 +60,29 @@ class FileReader implements FileContents {
     this.#file = file;
   }
 
-  read(source: string): void {
-    for (const document of this.#parse(source)) {
-      this.#document++;
-      this.#readDocument(document);
-    }
-  }
-
-  #parse(source: string): readonly Document.Parsed[] {
+  /** Reads a document or an item of a list after the other. */
+  *read(source: string): Generator<void> {
     try {
-      const documents = parseAllDocuments(source, {
-        lineCounter: this.#lines,
-        prettyErrors: false,
-        merge: true,
-        // It would write warnings to standard error itself.
-        logLevel: 'error',
-      });
-      return Array.isArray(documents) ? documents : [];
+      for (const document of this.#parse(source)) {
+        this.#document++;
+        yield* this.#readDocument(document);
+      }
     } catch (thrown) {
       // What is nested too deep ends the parser.
       if (!(thrown instanceof RangeError)) throw thrown;
-      this.#document = 1;
+      this.#document++;
       this.#illegible(0, '', `YAML that can not be read (${thrown.message})`, 'less nested YAML');
-      return [];
     }
   }
 
-  #readDocument(document: Document.Parsed): void {
+  #parse(source: string): Iterable<Document.Parsed> {
+    const parser = new Parser(this.#lines.addNewLine);
+    // It would write warnings to standard error itself.
+    const composer = new Composer({ prettyErrors: false, merge: true, logLevel: 'error' });
+    return composer.compose(parser.parse(source)) as Iterable<Document.Parsed>;
+  }
+
+  *#readDocument(document: Document.Parsed): Generator<void> {
     const mistake = document.errors[0];
     if (mistake !== undefined) {
       this.#illegible(mistake.pos[0], '', `a mistake in the YAML (${mistake.message})`, 'valid YAML');
@@ -92,16 +103,20 @@ class FileReader implements FileContents {
     if (value === null || value === undefined) return;
     const list = listOfObjects(value);
     if (list === undefined) this.#readObject(document, value, [], {});
-    else this.#readList(document, list);
+    else yield* this.#readList(document, list);
+    yield;
   }
 
-  #readList(document: Document.Parsed, { items, type }: ListOfObjects): void {
+  *#readList(document: Document.Parsed, { items, type }: ListOfObjects): Generator<void> {
     if (items === undefined || items === null) return;
     if (!Array.isArray(items)) {
       this.#illegible(offsetOf(document, ['items']), 'items', describeValue(items), 'a list');
       return;
     }
-    for (const [i, item] of items.entries()) this.#readObject(document, item, ['items', i], type);
+    for (const [i, item] of items.entries()) {
+      this.#readObject(document, item, ['items', i], type);
+      yield;
+    }
   }
 
   #readObject(

@@ -5,7 +5,7 @@ import type { Resource } from '../resource.ts';
 import { Claims } from './claims.ts';
 import { readFileContents } from './documents.ts';
 import { isManifestName } from './scanner.ts';
-import { readText, unreadable } from './text.ts';
+import { MOST_BYTES, readText, unreadable } from './text.ts';
 
 /** What a file or directory holds at this moment. */
 export interface Loaded {
@@ -18,7 +18,7 @@ export async function loadPath(path: string): Promise<Loaded> {
   const claims = new Claims();
   const problems: Problem[] = [];
   const read = async (file: string): Promise<void> => {
-    claims.set(file, readFileContents(file, (await readText(file, undefined))!));
+    claims.set(file, readFileContents(file, (await readText(file, undefined, MOST_BYTES))!));
   };
   try {
     if (!(await stat(path)).isDirectory()) await read(path);

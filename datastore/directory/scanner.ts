@@ -5,7 +5,7 @@
 import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Problem } from '../problem.ts';
-import { GONE, readText, type Signature, signatureOf, unreadable } from './text.ts';
+import { GONE, MOST_BYTES_FOLLOWED, readText, type Signature, signatureOf, unreadable } from './text.ts';
 
 export interface ScannerOptions {
   /**
@@ -125,7 +125,7 @@ export class Scanner {
 
   async #take(path: string, state: FileState, overdue: boolean): Promise<Outcome> {
     try {
-      const text = await readText(path, overdue ? undefined : state.signature);
+      const text = await readText(path, overdue ? undefined : state.signature, MOST_BYTES_FOLLOWED);
       if (text === undefined) return { state: 'unsettled' };
       state.taken = state.signature;
       return { state: 'changed', text };

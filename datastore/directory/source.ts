@@ -7,7 +7,7 @@ import type { Problem } from '../problem.ts';
 import type { Resource } from '../resource.ts';
 import type { Change, Source, Update } from '../source.ts';
 import { Claims } from './claims.ts';
-import { readFileContents } from './documents.ts';
+import { readFileInSlices } from './documents.ts';
 import { PATIENCE, type Scan, Scanner } from './scanner.ts';
 import { DirectoryWatcher } from './watcher.ts';
 
@@ -43,7 +43,7 @@ export class DirectorySource implements Source {
       while (!signal.aborted) {
         bell.clear();
         const scan = await scanner.scan();
-        news.add(scan, watcher.failure === undefined ? [] : [notWatched(this.#root, watcher.failure)]);
+        await news.add(scan, watcher.failure === undefined ? [] : [notWatched(this.#root, watcher.failure)]);
         // What happened before the watch began was not told, so there is one more look before anything is said.
         if (watcher.follow(scan.identity)) continue;
         const update = news.take(this.#options.now());
@@ -77,10 +77,10 @@ class News {
     this.#patience = patience;
   }
 
-  add(scan: Scan, problems: readonly Problem[]): void {
+  async add(scan: Scan, problems: readonly Problem[]): Promise<void> {
     for (const [file, text] of scan.files) {
       if (text === undefined) this.#claims.delete(file);
-      else this.#claims.set(file, readFileContents(file, text));
+      else this.#claims.set(file, await readFileInSlices(file, text));
     }
     this.#problems = [...problems, ...scan.problems, ...this.#claims.problems()];
     this.#unsettled = scan.unsettled;

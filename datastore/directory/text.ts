@@ -6,8 +6,14 @@ import { constants } from 'node:fs';
 import { open, stat } from 'node:fs/promises';
 import type { Problem } from '../problem.ts';
 
-/** Largest file that is read, in bytes: a hundred thousand pods have room in it. */
+/** Largest file that is read once, in bytes: a hundred thousand pods have room in it. */
 export const MOST_BYTES = 256 * 1024 * 1024;
+
+/**
+ * Largest file of a directory that is followed, in bytes. A list of this size that is one document is read in one go, which
+ * takes seconds, and a process that follows a directory has other things to do.
+ */
+export const MOST_BYTES_FOLLOWED = 8 * 1024 * 1024;
 
 /** The signature of a file that is not there. */
 export const GONE = '';
@@ -45,12 +51,20 @@ function signature(stats: FileTimes): Signature {
   return { text: `${dev}:${ino}:${size}:${mtimeNs}:${ctimeNs}`, written: Number(mtimeNs / 1_000_000n) };
 }
 
-/** The text; `undefined` if a signature is given and the file is not, or after reading no longer, of that signature. */
-export async function readText(path: string, expected: string | undefined): Promise<string | undefined> {
+/**
+ * The text; `undefined` if a signature is given and the file is not, or after reading no longer, of that signature.
+ *
+ * @param most bytes that are read
+ */
+export async function readText(
+  path: string,
+  expected: string | undefined,
+  most: number,
+): Promise<string | undefined> {
   const file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK);
   try {
     const { size } = await file.stat();
-    if (size > MOST_BYTES) throw new TooLargeError(size);
+    if (size > most) throw new TooLargeError(size, most);
     const bytes = await file.readFile();
     const after = signature(await file.stat({ bigint: true })).text;
     if (expected !== undefined && after !== expected) return undefined;
@@ -64,7 +78,7 @@ export async function readText(path: string, expected: string | undefined): Prom
 export function unreadable(file: string, error: unknown): Problem {
   const { code, message } = error as NodeJS.ErrnoException;
   const place = { file, document: 0, line: 0, column: 0, object: '', path: '' };
-  return { severity: 'error', ...place, found: foundOf(code, message), expected: expectedOf(code) };
+  return { severity: 'error', ...place, found: foundOf(code, message), expected: expectedOf(error) };
 }
 
 function foundOf(code: string | undefined, message: string): string {
@@ -80,9 +94,9 @@ function foundOf(code: string | undefined, message: string): string {
   }
 }
 
-function expectedOf(code: string | undefined): string {
-  return code === TOO_LARGE
-    ? `at most ${MOST_BYTES} bytes, the rest in other files`
+function expectedOf(error: unknown): string {
+  return error instanceof TooLargeError
+    ? `at most ${error.most} bytes, the rest in other files`
     : 'a readable file of UTF-8 text, or a directory of such files';
 }
 
@@ -92,8 +106,10 @@ const TOO_LARGE = 'TOO_LARGE';
 class TooLargeError extends Error {
   override readonly name = 'TooLargeError';
   readonly code = TOO_LARGE;
+  readonly most: number;
 
-  constructor(size: number) {
+  constructor(size: number, most: number) {
     super(`a file of ${size} bytes`);
+    this.most = most;
   }
 }

@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { readFileContents } from '#datastore/directory/documents.ts';
+import { stringify } from 'yaml';
+import { readFileContents, readFileInSlices } from '#datastore/directory/documents.ts';
 import { describeProblem } from '#datastore/problem.ts';
 import { runs } from '#test/helpers/runs.ts';
 
@@ -280,4 +281,25 @@ key: |
       problems: [{ path: 'items', found: 'a mapping', expected: 'a list' }],
     });
   });
+});
+
+test('a file is read in slices to the same as at once, and the event loop has its turn meanwhile', async () => {
+  const pod = (i: number) => ({ apiVersion: 'v1', kind: 'Pod', metadata: { name: `p-${i}` } });
+  const list = { apiVersion: 'v1', kind: 'List', items: Array.from({ length: 300 }, (_, i) => pod(i)) };
+  const documents = Array.from({ length: 600 }, (_, i) => stringify(pod(1000 + i)));
+  const source = [...documents, JSON.stringify(list), '{ not yaml', stringify(pod(7))].join('\n---\n');
+  let turns = 0;
+  let reading = true;
+  const count = () => {
+    turns++;
+    if (reading) setImmediate(count);
+  };
+  setImmediate(count);
+  const contents = await readFileInSlices('f.yaml', source);
+  reading = false;
+  expect(turns).toBeGreaterThan(3);
+  const { objects, problems, complete } = readFileContents('f.yaml', source);
+  expect(contents).toMatchObject({ objects, problems, complete });
+  expect(objects).toHaveLength(901);
+  expect(complete).toBe(false);
 });

@@ -2,7 +2,7 @@ import { mkdirSync, renameSync, rmSync, symlinkSync, truncateSync, utimesSync, w
 import { basename, join } from 'node:path';
 import { beforeEach, describe, expect, test } from 'vitest';
 import { Scanner } from '#datastore/directory/scanner.ts';
-import { MOST_BYTES } from '#datastore/directory/text.ts';
+import { MOST_BYTES_FOLLOWED as MOST_BYTES } from '#datastore/directory/text.ts';
 import { newTempFolder } from '#test/helpers/owner.ts';
 
 const SETTLE = 1_000;
