@@ -153,6 +153,9 @@ Examples:
     .addOption(watchOption())
     .action((prefix: string | undefined, options: RibOptions) =>
       withSpeaker(async (speaker) => {
+        if (prefix === undefined && options.longer) {
+          throw new CliError('margay bgp rib: --longer goes with a prefix', EXIT.usage);
+        }
         const routes = speaker.listRoutes(
           {
             ...ribRequest(options),

@@ -3,7 +3,7 @@ import { stringify } from 'yaml';
 import { type Resource, readResource } from '#datastore/resource.ts';
 import type { Format } from '../output.ts';
 import { printData } from '../output.ts';
-import { CliError, type Context, outputOption } from '../program.ts';
+import { CliError, type Context, EXIT, outputOption } from '../program.ts';
 import { withEngine } from './engine.ts';
 
 /** Longest wait for the next part of the answer, in ms. */
@@ -24,6 +24,7 @@ Examples:
   margay policy objects --kind NetworkPolicy -o json        the policies in force`,
     )
     .action(async ({ kind, output }: { kind?: string[]; output: Format }) => {
+      await checkKinds(kind ?? []);
       const manifests = await listManifests(policy, kind ?? []);
       if (output === 'json') printData(out, 'json', { apiVersion: 'v1', kind: 'List', items: manifests });
       else {
@@ -33,6 +34,15 @@ Examples:
         }
       }
     });
+}
+
+/** A slip would get the same answer as a kind of which there is nothing. @throws CliError */
+async function checkKinds(kinds: readonly string[]): Promise<void> {
+  const { ALL_KINDS } = await import('#datastore/kubernetes/api.ts');
+  const known: readonly string[] = ALL_KINDS;
+  const unknown = kinds.find((kind) => !known.includes(kind));
+  if (unknown === undefined) return;
+  throw new CliError(`--kind: found ${unknown}, expected some of ${known.join(', ')}`, EXIT.usage);
 }
 
 /** All objects that the engine has. */

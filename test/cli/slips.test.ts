@@ -40,6 +40,8 @@ test.each([
   ],
   ['lab up --nodes 0', '.* Expected a whole number from 1 to 50 \\(margay lab up --help says more\\)'],
   ['version x', "too many arguments for 'version'\\. .* \\(margay version --help says more\\)"],
+  ['bgp rib --longer', 'margay bgp rib: --longer goes with a prefix'],
+  ['policy objects --kind Pot', '--kind: found Pot, expected some of .*Pod.*'],
   ['bgp', 'margay bgp: give --config FILE to run the speaker, or a command \\(see --help\\)'],
 ])('margay %s', async (line, expected) => {
   expect(await said(...line.split(' '))).toMatch(new RegExp(`^error: ${expected}\n$`));
