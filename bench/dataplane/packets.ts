@@ -6,7 +6,7 @@ import { CLIENT, SERVER } from './lane.ts';
 
 const COUNTS = [0, 1, 10, 100, 1_000, 10_000];
 const PORT = 9000;
-const ROUNDS = 240;
+const ROUNDS = 300;
 /** Between them connections are forgotten. */
 const PARTS = 6;
 const BURST = 400;
