@@ -2,8 +2,8 @@
  * What a list-watch loop does next: a plain function of what it knows and of how the last attempt went.
  *
  * A watch is taken up again where it ended for as long as the server lets it. Everything is asked for anew when it does
- * not (410), and when the same place has led nowhere twice: a server that was set back in time knows nothing of the
- * version that it is asked to begin from, and says so by saying nothing.
+ * not (410), and when the same place has led nowhere twice. A server that was set back in time knows nothing of the version
+ * that it is asked to begin from and says so by saying nothing; so one that was away is asked where it is.
  */
 
 import {
@@ -28,9 +28,11 @@ export interface Course {
   readonly failures: number;
   /** Those among them in which the server was there and made no sense, or none at all. */
   readonly barren: number;
+  /** Whether the server was away since the version was told, so that it may have been set back. */
+  readonly away: boolean;
 }
 
-export const BEGINNING: Course = { version: undefined, way: 'stream', failures: 0, barren: 0 };
+export const BEGINNING: Course = { version: undefined, way: 'stream', failures: 0, barren: 0, away: false };
 
 /** How an attempt went. */
 export interface Attempt {
@@ -58,17 +60,20 @@ export function nextCourse(course: Course, attempt: Attempt): Step {
   const { error, version, progress, lasted } = attempt;
   const failures = progress ? 1 : course.failures + 1;
   if (error === undefined) {
-    const rested = { ...course, version, failures: 0, barren: 0 };
+    const rested = { ...course, version, failures: 0, barren: 0, away: false };
     if (lasted) return { course: rested, pause: 'none', report: 'nothing' };
     // A server that is about to go ends all watches of all nodes at once, and one that is broken does so for ever.
     return { course: { ...rested, failures }, pause: 'backoff', report: 'nothing' };
   }
   if (isGone(error)) {
-    const pages = version === undefined && course.way === 'pages';
-    const next: Course = { version: undefined, way: pages ? 'whole' : 'stream', failures, barren: 0 };
-    // Once is the way of things. Again and again, there is more to it than time.
-    if (failures === 1) return { course: next, pause: 'none', report: 'status' };
-    return { course: next, pause: 'backoff', report: 'problem' };
+    // Of a version that was followed, it is the way of things. Of one that was just listed, there is more to it than time.
+    const isUsual = course.version !== undefined;
+    const isPages = version === undefined && course.way === 'pages';
+    return {
+      course: { ...BEGINNING, way: isPages ? 'whole' : 'stream', failures: course.failures + 1 },
+      pause: isUsual ? 'none' : 'backoff',
+      report: isUsual || isPages ? 'status' : 'problem',
+    };
   }
   if (error instanceof BackInTimeError) {
     return { course: { ...BEGINNING, failures }, pause: 'backoff', report: 'problem' };
@@ -79,10 +84,12 @@ export function nextCourse(course: Course, attempt: Attempt): Step {
   const isVain = isBarren(error) || (version === undefined && error instanceof CutError);
   const barren = progress ? 0 : course.barren + (isVain ? 1 : 0);
   const report = 'problem';
-  if (barren < MOST_BARREN)
-    return { course: { ...course, version, failures, barren }, pause: 'backoff', report };
+  if (barren < MOST_BARREN) {
+    const away = error instanceof UnreachableError || (course.away && !progress);
+    return { course: { ...course, version, failures, barren, away }, pause: 'backoff', report };
+  }
   const way = version === undefined && course.way === 'stream' ? 'pages' : 'stream';
-  return { course: { version: undefined, way, failures, barren: 0 }, pause: 'backoff', report };
+  return { course: { ...BEGINNING, way, failures }, pause: 'backoff', report };
 }
 
 /** The version that was asked for is not known any more. */

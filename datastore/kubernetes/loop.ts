@@ -139,6 +139,10 @@ export class KindLoop {
     if (version.now === undefined && this.#course.way !== 'stream') {
       this.#status.state = 'listing';
       version.now = await this.#list(signal);
+    } else if (version.now !== undefined && this.#course.away) {
+      // The smallest of lists, for its version: it comes from etcd, whichever API server answers.
+      const { version: found } = await this.#page(NOBODY, '', 1, signal);
+      if (isBefore(found, version.now)) throw new BackInTimeError(found, version.now);
     }
     await this.#watch(version, signal);
   }
@@ -234,7 +238,12 @@ export class KindLoop {
   }
 
   /** @param limit most objects; 0 for all */
-  async #page(objects: Replacement, next: string, limit: number, signal: AbortSignal): Promise<ListPage> {
+  async #page(
+    objects: Pick<Replacement, 'put'>,
+    next: string,
+    limit: number,
+    signal: AbortSignal,
+  ): Promise<ListPage> {
     const { api, connection, times, objectLimit } = this.#options;
     const watchdog = new Watchdog(signal);
     try {
@@ -302,6 +311,9 @@ export class KindLoop {
     onNews();
   }
 }
+
+/** For a list of which only the version is wanted. */
+const NOBODY: Pick<Replacement, 'put'> = { put() {} };
 
 interface Listing {
   readonly objects: Replacement;

@@ -457,6 +457,22 @@ describe('silence', () => {
     await seen.sees({ a: '1', c: '1' });
   });
 
+  test('of one that was away meanwhile: it is asked where it is', async () => {
+    put('a', '1');
+    const copy = server.save();
+    put('b', '1');
+    const seen = follow();
+    await seen.sees({ a: '1', b: '1' });
+    await watching();
+    await server.crash();
+    await waitFor(() => status().restarts > 1, { what: 'an attempt' });
+    server.restore(copy);
+    await server.listen();
+    await seen.sees({ a: '1' });
+    expect(status()).toMatchObject({ stalls: 0, lastError: 'version 1001: the server was set back in time' });
+    await seen.reports();
+  });
+
   test.each(['a bookmark', 'an event'])(
     'broken by %s of earlier times: everything is asked for',
     async (what) => {
@@ -639,6 +655,24 @@ describe('a server that', () => {
     await seen.sees({ b: '1' });
     await seen.reports();
     expect(status()).toMatchObject({ lists: 1, state: 'watching' });
+  });
+
+  test('is back and has forgotten: there is no pause before everything is asked for, and nobody is told', async () => {
+    put('a', '1');
+    const seen = follow({ times: { shortestPause: 2, longestPause: 5_000 } });
+    await seen.sees({ a: '1' });
+    await watching();
+    await server.crash();
+    await waitFor(() => status().restarts >= 8, { what: 'many attempts' });
+    server.delete('Namespace', 'a');
+    put('b', '1');
+    server.compact();
+    put('c', '1');
+    await server.listen();
+    await seen.sees({ b: '1', c: '1' });
+    expect(status()).toMatchObject({ lists: 2, lastError: expect.stringMatching('410') });
+    const said = seen.updates.flatMap(({ problems }) => problems.map(({ found }) => found));
+    expect(said.some((found) => found.startsWith('status 410'))).toBe(false);
   });
 
   test('is overloaded is left alone for as long as it asks', async () => {
