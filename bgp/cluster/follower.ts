@@ -50,9 +50,7 @@ export class NodeFollower {
   /** What is wrong, in words. */
   get problems(): readonly string[] {
     const { node } = this.#options.cluster;
-    const missing = `Node ${node}: found no such object, expected this node's own; ${
-      this.facts === undefined ? 'the speaker waits for it' : 'what was last known stays in force'
-    }`;
+    const missing = `Node ${node}: found no such object, expected this node's own; ${this.#consequence.now}`;
     return [
       ...(this.#missing ? [missing] : []),
       ...this.#problems,
@@ -105,6 +103,12 @@ export class NodeFollower {
     }
   }
 
+  get #consequence(): { readonly now: string } {
+    return {
+      now: this.facts === undefined ? 'the speaker waits for it' : 'what was last known stays in force',
+    };
+  }
+
   #take(update: Update): ClusterFacts | undefined {
     this.#report(update.problems);
     if (update.type === 'trouble') return undefined;
@@ -121,10 +125,7 @@ export class NodeFollower {
     const { log, date, cluster } = this.#options;
     const facts = factsOf(this.#nodes.values(), cluster.node);
     if (facts === undefined && !this.#missing)
-      log.error(
-        { node: cluster.node },
-        'there is no Node object of this node; what was last known stays in force',
-      );
+      log.error({ node: cluster.node, ...this.#consequence }, 'there is no Node object of this node');
     this.#missing = facts === undefined;
     if (this.#missing) this.inSyncSince = 0;
     else if (this.inSyncSince === 0) {
