@@ -53,10 +53,8 @@ export class AdjRibOut {
     rows[at] = attributes;
     rows[at + 1] = leftOut;
     if (leftOut !== leftBefore) {
-      this.#count(leftOut & 0xffff, 1);
-      this.#count(leftOut >>> 16, 1);
-      this.#count(leftBefore & 0xffff, -1);
-      this.#count(leftBefore >>> 16, -1);
+      if (leftOut !== 0) this.#count(leftOut, 1);
+      if (leftBefore !== 0) this.#count(leftBefore, -1);
     }
     if (attributes === before) return;
     if (attributes === 0) this.count--;
@@ -65,13 +63,17 @@ export class AdjRibOut {
     else if (this.#out.dropReferences(before, 1)) this.#out.discard(before);
   }
 
-  #count(peer: number, change: number): void {
-    if (peer === 0) return;
-    if (peer >= this.#without.length) {
-      const without = new Int32Array(Math.max(peer + 1, this.#without.length * 2));
-      without.set(this.#without);
-      this.#without = without;
-    }
-    this.#without[peer]! += change;
+  #count(left: LeftOut, change: number): void {
+    const one = left & 0xffff;
+    const other = left >>> 16;
+    if (Math.max(one, other) >= this.#without.length) this.#grow(Math.max(one, other));
+    this.#without[one]! += change;
+    if (other !== 0) this.#without[other]! += change;
+  }
+
+  #grow(peer: number): void {
+    const without = new Int32Array(Math.max(peer + 1, this.#without.length * 2));
+    without.set(this.#without);
+    this.#without = without;
   }
 }

@@ -211,14 +211,16 @@ export class FamilyRib {
       const net = list.nets[i]!;
       if (net === 0) continue;
       const pathId = list.pathId(i);
-      let row = this.#first(net);
+      let previous = 0;
+      let row = from.nets.has(net) ? this.#first(net) : 0;
       while (row !== 0) {
         const chunk = rows.chunk(row);
         const at = rows.at(row);
         if ((chunk[at + PATH_PEER]! & PEER_MASK) === peer && chunk[at + PATH_ID] === pathId) {
-          this.#remove(row, from);
+          this.#remove(row, from, previous);
           break;
         }
+        previous = row;
         row = chunk[at + PATH_NEXT]!;
       }
     }
@@ -405,7 +407,8 @@ export class FamilyRib {
     return this.decision.holdsBackNone(row, best, first);
   }
 
-  #remove(row: number, from: PeerFamily): void {
+  /** @param previous the path before it in the chain, 0 if that is not known */
+  #remove(row: number, from: PeerFamily, previous = 0): void {
     const { rows } = this.paths;
     const chunk = rows.chunk(row);
     const at = rows.at(row);
@@ -413,16 +416,20 @@ export class FamilyRib {
     const next = chunk[at + PATH_NEXT]!;
     const netRow = this.table.nets.chunk(net);
     const netAt = this.table.nets.at(net);
-    let previous = netRow[netAt + NET_FIRST]!;
-    const missed = !this.#mayLeave(net, row, previous);
+    const first = netRow[netAt + NET_FIRST]!;
+    const wasBest = netRow[netAt + NET_BEST] === row;
+    const missed = wasBest || !this.#mayLeave(net, row, first);
     if (!from.several) from.nets.delete(net);
-    if (previous === row) {
+    if (first === row) {
       netRow[netAt + NET_FIRST] = next;
     } else {
-      while (this.paths.get(previous, PATH_NEXT) !== row) previous = this.paths.get(previous, PATH_NEXT);
+      if (previous === 0) {
+        previous = first;
+        while (this.paths.get(previous, PATH_NEXT) !== row) previous = this.paths.get(previous, PATH_NEXT);
+      }
       rows.chunk(previous)[rows.at(previous) + PATH_NEXT] = next;
     }
-    if (netRow[netAt + NET_BEST] === row) netRow[netAt + NET_BEST] = BEST_GONE;
+    if (wasBest) netRow[netAt + NET_BEST] = BEST_GONE;
     else if ((chunk[at + PATH_PEER]! & PATH_MULTI) !== 0) for (const feed of this.feeds) feed.mark(net);
     const raw = chunk[at + PATH_RAW]!;
     const post = chunk[at + PATH_POST]!;
