@@ -14,7 +14,9 @@ import { anchorsOf, contextOf, type TlsMaterial } from './tls.ts';
 /** What becomes of connections that an operator may want to know of. `peer` is address and port. */
 export type ConnectionEvent =
   | { readonly kind: 'refused' | 'displaced'; readonly peer: string; readonly most: number }
-  | { readonly kind: 'ended'; readonly peer: string; readonly subject: string; readonly reason: string };
+  | { readonly kind: 'ended'; readonly peer: string; readonly subject: string; readonly reason: string }
+  /** A connection could not be taken, for want of descriptors most likely. */
+  | { readonly kind: 'failed'; readonly reason: string };
 
 export interface MutualTlsOptions {
   /** ms from the connection to the client's certificate. */
@@ -93,8 +95,10 @@ export class MutualTls {
         reject(new Error(`listen on ${address}: ${cause.message}`, { cause })),
       );
       this.#listener.listen({ host, port: Number(address.slice(at + 1)) }, () => {
-        // What fails later is an accept, for want of descriptors: the next one may go well.
-        this.#listener.removeAllListeners('error').on('error', () => {});
+        // What fails later is an accept: the next one may go well.
+        this.#listener.removeAllListeners('error').on('error', ({ message }) => {
+          this.#options.onEvent({ kind: 'failed', reason: message });
+        });
         resolve((this.#listener.address() as { port: number }).port);
       });
     });

@@ -85,6 +85,9 @@ export class Certificates {
             'too many connections without a certificate: the oldest is ended for a new one',
           );
           break;
+        case 'failed':
+          this.#log.error({ reason: event.reason, ...more }, 'a connection could not be taken');
+          break;
         case 'ended':
           this.#log.warn(
             { peer: event.peer, subject: event.subject, reason: event.reason, ...more },

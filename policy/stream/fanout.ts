@@ -56,6 +56,7 @@ export class Fanout {
   /** Those that have to be told everything once they are ready for it. */
   readonly #behind = new Set<Subscriber>();
   readonly #inSync = Promise.withResolvers<void>();
+  #isInSync = false;
   readonly #failure = Promise.withResolvers<never>();
   readonly #gate: Gate;
   /** When the last change was taken over; seconds since 1970. */
@@ -84,6 +85,7 @@ export class Fanout {
 
   /** The compiler has all objects: from now on readers are told. */
   start(): void {
+    this.#isInSync = true;
     this.#inSync.resolve();
   }
 
@@ -158,7 +160,8 @@ export class Fanout {
   /** Has everything told to a reader, when it is its turn. @returns to be called when it is written */
   async #begin(subscriber: Subscriber): Promise<() => void> {
     const { signal } = subscriber.ended;
-    await Promise.race([this.#inSync.promise, aborted(signal)]);
+    // Only then, as each wait leaves a listener with the signal, and a reader may fall behind again and again.
+    if (!this.#isInSync) await Promise.race([this.#inSync.promise, aborted(signal)]);
     const leave = await this.#gate.enter(signal);
     if (signal.aborted) return leave;
     let feed = this.#feeds.get(subscriber.node);

@@ -1,3 +1,4 @@
+import { getEventListeners } from 'node:events';
 import { describe, expect, test } from 'vitest';
 import type { NetworkPolicy } from '#datastore/kinds/network-policy.ts';
 import type { Pod } from '#datastore/kinds/pod.ts';
@@ -99,6 +100,25 @@ describe('a reader that does not read', () => {
     expect(world.compiler.counts.classes).toBe(0);
     await slow.drain();
     expect(slow.program).toEqual(expected(world, 'near'));
+    await slow.cut();
+  });
+
+  test('leaves nothing behind however often it falls behind', async () => {
+    const world = new World({ leastLimit: 4 });
+    const slow = new Reader(world, 'near');
+    world.put(policy('p'), pod(0, 'near'), pod(1, 'far'));
+    world.start();
+    slow.connect();
+    await slow.drain();
+    const [subscriber] = world.fanout.subscribers;
+    const listeners = () => getEventListeners(subscriber!.ended.signal, 'abort').length;
+    const before = listeners();
+    for (let round = 0; round < 20; round++) {
+      for (let i = 0; i < 20; i++) world.put(pod(2 + i, 'elsewhere', [`10.${round + 1}.0.${i}`]));
+      await slow.drain();
+    }
+    expect(subscriber!.snapshots).toBe(21);
+    expect(listeners()).toBeLessThanOrEqual(before);
     await slow.cut();
   });
 

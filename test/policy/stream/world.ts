@@ -74,8 +74,12 @@ export class Reader {
       signal: this.#abort.signal,
       written: (signal) =>
         new Promise((resolve) => {
-          this.#goOn = resolve;
-          signal.addEventListener('abort', () => resolve());
+          const goOn = (): void => {
+            signal.removeEventListener('abort', goOn);
+            resolve();
+          };
+          this.#goOn = goOn;
+          signal.addEventListener('abort', goOn);
         }),
     });
     this.#ask();
