@@ -155,10 +155,12 @@ function forwardChains(has: HasSet): ChainContents[] {
       ],
     ),
     chain('from-pod', undefined, 'new connections that a pod begins', (rule) => [
+      ...isolated('egress', has, rule),
       rule().vmap(meta.iifname, sets.podMap('egress')),
       rule().goto(DENY).comment('its policy is not known'),
     ]),
     chain('to-pod', undefined, 'new connections to a pod', (rule) => [
+      ...isolated('ingress', has, rule),
       rule().vmap(meta.oifname, sets.podMap('ingress')),
       rule().goto(DENY).comment('its policy is not known'),
     ]),
@@ -172,6 +174,11 @@ function forwardChains(has: HasSet): ChainContents[] {
       rule().drop(),
     ]),
   ];
+}
+
+function isolated(direction: Direction, has: HasSet, rule: () => RuleBuilder): RuleBuilder[] {
+  const set = sets.isolatedSet(direction);
+  return has(set.name) ? [rule().in(SIDES[direction].interface, set).goto(direction)] : [];
 }
 
 /** Pods that policies are about in this direction. `return` accepts one direction and leads to the other. */

@@ -43,11 +43,9 @@ export function programElements(
   return DIRECTIONS.flatMap((direction): Contribution[] => {
     const { isolated, anyPeer, otherwise } = program[direction];
     const looked = isolated && anyPeer.text !== 'all';
-    const value = looked ? goTo(direction) : RETURN;
-    const own: Contribution = [sets.podMap(direction), { key: name, value, comment }];
-    if (!looked) return [own];
+    if (!looked) return [[sets.podMap(direction), { key: name, value: RETURN, comment }]];
     return [
-      own,
+      [sets.isolatedSet(direction), { key: name, comment }],
       ...portContributions(name, comment, anyPeer, (tier) => sets.ruleSet(direction, 'any', tier)),
       ...portContributions(name, comment, otherwise, (tier) => sets.ruleSet(direction, 'otherwise', tier)),
     ];

@@ -25,7 +25,7 @@ const WORKLOADS: Readonly<Record<Family, SetDefinition>> = {
   },
 };
 
-/** What becomes of the first packet from (egress) or to (ingress) a pod; a pod whose policy is not known is not in it. */
+/** What becomes of the first packet from (egress) or to (ingress) a pod that no policy isolates. */
 export const podMap = (direction: Direction): SetDefinition => POD_MAPS[direction];
 
 const POD_MAPS: Readonly<Record<Direction, SetDefinition>> = {
@@ -33,14 +33,25 @@ const POD_MAPS: Readonly<Record<Direction, SetDefinition>> = {
     name: 'from-pods',
     key: ['ifname'],
     value: 'verdict',
-    comment: 'what pods begin: return where no policy is about egress',
+    comment: 'what pods begin, where no policy is about egress',
   },
   ingress: {
     name: 'to-pods',
     key: ['ifname'],
     value: 'verdict',
-    comment: 'what is begun with pods: return where no policy is about ingress',
+    comment: 'what is begun with pods, where no policy is about ingress',
   },
+};
+
+/**
+ * Pods that policies isolate. A set, and no verdicts of the map above: whenever a chain is led to anew, the kernel follows all
+ * ways through the table, and until 2026 it went from each element that leads to a chain through all of that chain again.
+ */
+export const isolatedSet = (direction: Direction): SetDefinition => ISOLATED_SETS[direction];
+
+const ISOLATED_SETS: Readonly<Record<Direction, SetDefinition>> = {
+  egress: { name: 'egress-isolated', key: ['ifname'], comment: 'pods that policies isolate for egress' },
+  ingress: { name: 'ingress-isolated', key: ['ifname'], comment: 'pods that policies isolate for ingress' },
 };
 
 /** Ports that a pod may use whoever the peer is, or whose class says nothing. */

@@ -183,9 +183,9 @@ describe('files', () => {
       'deny.yaml',
       `${DENY_ALL}---\n{ apiVersion: apps/v1, kind: Deployment, metadata: { name: x } }\n`,
     );
-    expect((await compile(CLUSTER, deny, open)).out).not.toContain(': goto egress');
+    expect((await compile(CLUSTER, deny, open)).out).not.toContain('@egress-isolated goto egress');
     const said = await compile(CLUSTER, open, deny);
-    expect(said.out).toContain(': goto egress');
+    expect(said.out).toContain('@egress-isolated goto egress');
     expect(said.error).toBe('note: 1 objects that policies do not depend on: Deployment of apps/v1\n');
   });
 

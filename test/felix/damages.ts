@@ -4,7 +4,7 @@ export const DAMAGES: readonly (readonly [string, string])[] = [
   ['everything flushed', 'flush ruleset'],
   ['a chain flushed', 'flush chain inet margay forward'],
   ['all chains flushed', 'flush table inet margay'],
-  ['an element removed', 'delete element inet margay to-pods { "mgyslot5" }'],
+  ['an element removed', 'delete element inet margay ingress-isolated { "mgyslot5" }'],
   ['a set flushed', 'flush set inet margay workloads4'],
   ['an element added', 'add element inet margay from-pods { "mgyslot6" : return }'],
   ['a rule inserted', 'insert rule inet margay forward accept'],
@@ -15,6 +15,15 @@ export const DAMAGES: readonly (readonly [string, string])[] = [
   ['the policy of a chain changed', 'add chain inet margay forward { policy drop; }'],
   ['the table put to sleep', 'add table inet margay { flags dormant; }'],
 ];
+
+/** Interfaces of pods whose policy `nft list table` has in force, for what they begin or for what is begun with them. */
+export function knownIn(text: string, direction: 'egress' | 'ingress'): string[] {
+  const names = [direction === 'egress' ? 'map from-pods ' : 'map to-pods ', `set ${direction}-isolated `];
+  return sectionsOf(text)
+    .filter((section) => names.some((name) => section.startsWith(name)))
+    .flatMap((section) => [...section.matchAll(/"(mgy[^"]*)"/g)].map(([, name]) => name!))
+    .sort();
+}
 
 /** What `nft list table` says, in no order: what is made anew stands elsewhere. */
 export function sectionsOf(text: string): string[] {

@@ -9,6 +9,7 @@ import { createNetns, type Netns } from '#test/helpers/netns.ts';
 import { newTempFolder } from '#test/helpers/owner.ts';
 import { waitFor } from '#test/helpers/wait.ts';
 import { Agent, type PodCall } from './daemons.ts';
+import { knownIn } from './damages.ts';
 import { configuration, envOf, PLUGIN } from './node.ts';
 
 const LONG = { timeout: 120_000 };
@@ -55,13 +56,10 @@ function bind(name: string, uid: string, annotations: object = {}): void {
 
 /** Interfaces of pods that what comes from and goes to them is let through of. */
 function open(on: Agent = agent): string[] {
-  const maps = ['from-pods', 'to-pods'].map((name) =>
-    [...on.netns.exec('nft', ['list', 'map', 'inet', 'margay', name]).matchAll(/"(mgy\w+)"/g)].map(
-      ([, found]) => found!,
-    ),
-  );
-  expect(maps[0]).toEqual(maps[1]);
-  return maps[0]!;
+  const text = on.netns.exec('nft', ['list', 'table', 'inet', 'margay']);
+  const known = knownIn(text, 'egress');
+  expect(knownIn(text, 'ingress')).toEqual(known);
+  return known;
 }
 
 /** Interfaces of pods on the node. */
