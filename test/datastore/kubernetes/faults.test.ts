@@ -200,7 +200,12 @@ describe('a watch that ends', () => {
     server.endWatches();
     put('c', '1');
     await seen.sees({ a: '1', b: '1', c: '1' });
-    expect(requestsOf('Namespace').map(({ query }) => query.get('resourceVersion'))).toEqual([null, '1002']);
+    await watching();
+    server.endWatches();
+    await waitFor(() => requestsOf('Namespace').length === 3, { what: 'the third watch' });
+    const versions = requestsOf('Namespace').map(({ query }) => query.get('resourceVersion'));
+    expect(versions).toEqual([null, '1002', '1003']);
+    await watching();
     expect(status()).toMatchObject({
       state: 'watching',
       lists: 1,
