@@ -79,7 +79,8 @@ function mixed(
   const was = new Map(known.map((one) => [keyOf(one), one]));
   const is = new Map(next.map((one) => [keyOf(one), one]));
   return [...new Set([...was.keys(), ...is.keys()])].sort().flatMap((key, i): Manifest[] => {
-    const one = (becomes[i % becomes.length] ? is : was).get(key);
+    // Nodes are there throughout: what one may do with its own pods does not hang on the object.
+    const one = (key.startsWith('Node/') || becomes[i % becomes.length] ? is : was).get(key);
     return one ? [one] : [];
   });
 }
