@@ -86,7 +86,7 @@ export class Credentials {
     const config = new KubeConfig();
     if (kubeconfig === undefined) config.loadFromCluster();
     else {
-      config.loadFromString(source);
+      loadText(config, source, kubeconfig);
       config.makePathsAbsolute(dirname(resolve(kubeconfig)));
       adoptTokenFiles(config, source, kubeconfig);
       if (context !== undefined) config.setCurrentContext(context);
@@ -152,9 +152,27 @@ function readKubeconfig(file: string): string {
   }
 }
 
+/** What a parser of YAML says shows the lines around a mistake, in which there are tokens and keys: of its words only these are told. */
+function loadText(config: KubeConfig, source: string, file: string): void {
+  try {
+    config.loadFromString(source);
+  } catch (error) {
+    const { reason, mark } = error as {
+      readonly reason?: unknown;
+      readonly mark?: { readonly line: number };
+    };
+    if (mark === undefined) throw error;
+    // Not as its cause: that is printed too.
+    throw new AccessError(file, `no YAML (line ${mark.line + 1}: ${reason})`, 'a kubeconfig');
+  }
+}
+
+/** Says where a mistake is and shows nothing of the text. */
+const PLAIN = { prettyErrors: false, logLevel: 'error' } as const;
+
 /** `tokenFile` of users, which the package does not know by the name that kubectl has for it. */
 function adoptTokenFiles(config: KubeConfig, source: string, file: string): void {
-  const { users } = (parse(source) ?? {}) as {
+  const { users } = (parse(source, PLAIN) ?? {}) as {
     readonly users?: readonly { readonly name?: string; readonly user?: { readonly tokenFile?: string } }[];
   };
   for (const { name, user } of users ?? []) {

@@ -2,7 +2,16 @@
  * What can be said of the manifests without a cluster.
  */
 
-import { readFileSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import {
+  chmodSync,
+  chownSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import type { Command } from 'commander';
 import { describe, expect, test } from 'vitest';
@@ -12,6 +21,7 @@ import { buildProgram } from '#cli/program.ts';
 import { COLLECTIONS } from '#datastore/kubernetes/api.ts';
 import { loadConfig as loadFelix } from '#felix/config/load.ts';
 import { resolveConfig as loadPolicy } from '#policy/daemon/config.ts';
+import { newTempFolder } from '#test/helpers/owner.ts';
 import { clusterRules, MANIFESTS, type Manifest, readManifests, yamlFiles } from './manifests.ts';
 
 const [daemonSet] = readManifests('base/daemonset.yaml');
@@ -116,11 +126,40 @@ describe('the containers', () => {
     expect(contexts.bgp.capabilities).toEqual({ drop: ['ALL'], add: ['NET_ADMIN', 'NET_BIND_SERVICE'] });
     expect(contexts.policy).toMatchObject({ runAsNonRoot: true, capabilities: { drop: ['ALL'] } });
     expect(contexts.policy.capabilities.add).toBeUndefined();
+    for (const { initContainers } of [pod, uninstall.spec.template.spec])
+      expect(initContainers[0].securityContext.capabilities).toEqual({
+        drop: ['ALL'],
+        add: ['DAC_OVERRIDE'],
+      });
     for (const { name, securityContext } of all) {
       expect(securityContext.readOnlyRootFilesystem, name).toBe(name === 'felix' || undefined || true);
       expect(securityContext.privileged === true, name).toBe(name === 'felix');
       if (name !== 'felix') expect(securityContext.allowPrivilegeEscalation, name).toBe(false);
     }
+  });
+
+  // Releases of the CNI plugins, and installers, leave /opt/cni/bin to a user.
+  test('put the plugin into a folder that is not of root, and take it away again', () => {
+    const folder = newTempFolder();
+    const places = ['--bin', join(folder, 'bin'), '--conflist', join(folder, 'net.d/10-margay.conflist')];
+    for (const name of ['bin', 'net.d']) {
+      mkdirSync(join(folder, name), { mode: 0o755 });
+      chownSync(join(folder, name), 1001, 1001);
+    }
+    chmodSync(folder, 0o755);
+    writeFileSync(join(folder, 'plugin'), '');
+    writeFileSync(join(folder, 'net.d/10-margay.conflist'), '');
+    for (const { spec } of [daemonSet, uninstall]) {
+      const [{ args, securityContext }] = spec.template.spec.initContainers;
+      const added = (securityContext.capabilities.add ?? []).map((each: string) => `,+${each.toLowerCase()}`);
+      const more =
+        spec === daemonSet.spec ? ['--plugin', join(folder, 'plugin'), ...places.slice(0, 2)] : places;
+      const rights = ['--inh-caps=-all', `--bounding-set=-all${added.join('')}`];
+      const command = [process.execPath, join(MANIFESTS, '../cli/main.ts'), ...args, ...more];
+      execFileSync('setpriv', [...rights, ...command], { stdio: 'pipe' });
+      expect(existsSync(join(folder, 'bin/margay'))).toBe(spec === daemonSet.spec);
+    }
+    expect(readdirSync(join(folder, 'net.d'))).toEqual([]);
   });
 
   test('have everything that their configurations name mounted from the host, and nothing else', () => {

@@ -1,7 +1,9 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { inspect } from 'node:util';
 import { afterEach, describe, expect, test } from 'vitest';
 import { Credentials } from '#datastore/kubernetes/credentials.ts';
+import { AccessError } from '#datastore/kubernetes/errors.ts';
 import { newTempFolder } from '#test/helpers/owner.ts';
 import { Authority } from '#test/policy/daemon/certificates.ts';
 
@@ -27,10 +29,23 @@ function kubeconfig(content: unknown): string {
   return file;
 }
 
+test.each([
+  ['a mistake in the text', 'users:\n- name: u\n  user:\n    token: hush-hush\n    x: "y\n  z: [\n'],
+  ['a mistake that one parser knows', 'users: [{ name: u, user: { token: hush-hush } }]\nx: &a *a\n'],
+  ['a key that is there twice', 'users: [{ name: u, user: { token: hush-hush, token: hush-hush } }]\n'],
+  ['two documents', 'token: hush-hush\n---\ntoken: hush-hush\n'],
+])('nothing of a kubeconfig with %s is told, as there are tokens in it', async (_, text) => {
+  const error = await new Credentials({ kubeconfig: kubeconfig(text) })
+    .get()
+    .catch((thrown: unknown) => thrown);
+  expect(error).toBeInstanceOf(AccessError);
+  expect(inspect(error, { depth: 9 })).not.toContain('hush-hush');
+});
+
 describe('what is said of a place that does not lead to an API server', () => {
   const context = { name: 'x', context: { cluster: 'c', user: 'u' } };
   const cases: readonly (readonly [string, unknown, RegExp])[] = [
-    ['no YAML', '{', /^FILE: found no credentials \(/],
+    ['no YAML', '{', /^FILE: found no YAML \(line 1: [^)]+\), expected a kubeconfig$/],
     ['nothing', '', /^FILE: found /],
     [
       'no context',
