@@ -96,6 +96,11 @@ export class NftablesDataplane implements Dataplane, Disposable {
   start(): void {
     this.#watch();
     try {
+      this.flows.markDenied();
+    } catch (error) {
+      this.#fault(error, 'connections that an earlier agent has ended could not be marked');
+    }
+    try {
       if (!this.#inSync) this.driver.find();
     } catch (error) {
       this.#fault(error, 'the table can not be read');

@@ -1,6 +1,7 @@
 import type { AddressKey } from '#datastore/address.ts';
 import type { Conntrack } from '#kernel/conntrack/conntrack.ts';
 import { type Flow, FlowStatus } from '#kernel/conntrack/flow.ts';
+import type { FlowChanges } from '#kernel/conntrack/flow-changes.ts';
 import { type FlowChange, labelChange } from '#kernel/conntrack/flow-message.ts';
 import type { FlowView } from '#kernel/conntrack/flow-view.ts';
 import { PROTOCOL_NUMBERS, PROTOCOLS, type Protocol } from '#proto/ports.ts';
@@ -96,15 +97,44 @@ export class FlowJudge {
       start = performance.now();
     }
     this.#someDenied = someDenied;
-    for (const failure of changes.finish()) {
-      // It has just ended by itself.
-      if (failure.error.code === 'ENOENT') continue;
-      const flow = denied.get(failure.index);
-      if (flow && failure.error.code === 'EBUSY') this.#denyAgain(flow);
-      else if (flow && failure.error.code === 'ENOSPC') this.#replace(flow);
-      else throw failure.error;
-    }
+    this.#finish(changes, denied);
     return work + performance.now() - start;
+  }
+
+  /**
+   * Gives the bit of the status to what bears the label alone, as an earlier version left it. To be done before a ruleset is in force
+   * that lets pass what has not got the bit; in one go, so that nothing comes between.
+   *
+   * @throws NetlinkError
+   */
+  markDenied(): void {
+    const { conntrack } = this.#options;
+    const changes = conntrack.changes();
+    const denied = new Map<number, Flow>();
+    conntrack.visit({ label: DENIED_LABEL }, (view) => {
+      if ((view.status & MARKED_STATUS) !== 0) return;
+      denied.set(changes.count, view.toFlow());
+      changes.update(view, deny(view.status));
+    });
+    this.#finish(changes, denied);
+  }
+
+  /** What the kernel did not take at once. @throws NetlinkError for the first that it does not take at all, when all have been tried */
+  #finish(changes: FlowChanges, denied: ReadonlyMap<number, Flow>): void {
+    let refused: unknown;
+    for (const { index, error } of changes.finish()) {
+      const flow = denied.get(index);
+      try {
+        // It has just ended by itself.
+        if (error.code === 'ENOENT') continue;
+        if (flow && error.code === 'EBUSY') this.#denyAgain(flow);
+        else if (flow && error.code === 'ENOSPC') this.#replace(flow);
+        else throw error;
+      } catch (fault) {
+        refused ??= fault;
+      }
+    }
+    if (refused !== undefined) throw refused;
   }
 
   /** Packets have made more of its status since it was read. */

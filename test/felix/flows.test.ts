@@ -7,6 +7,7 @@ import { FlowJudge } from '#felix/dataplane/flows.ts';
 import { ChangeScope } from '#felix/policy/scope.ts';
 import type { Conntrack } from '#kernel/conntrack/conntrack.ts';
 import { FlowStatus } from '#kernel/conntrack/flow.ts';
+import type { NetlinkError } from '#kernel/netlink/error.ts';
 import { waitFor } from '#test/helpers/wait.ts';
 import { endpointOf, type Slot } from './fabric.ts';
 import { allow, isolate, pod } from './objects.ts';
@@ -215,6 +216,36 @@ describe('the mark of a connection that ends', () => {
       conntrack.update(flow(1), { status: confirmed | seenReply | assured }),
     ).judge(everything);
     expect(seen(conntrack, 1)).toEqual(ended);
+  });
+
+  test('is there for the others where the kernel refuses it for one', async () => {
+    const conntrack = world.conntracks[1]!;
+    for (const port of [3, 4, 5]) conntrack.create(flow(port));
+    const { confirmed, seenReply, assured } = FlowStatus;
+    const refusal = Object.assign(new Error('not permitted'), { code: 'EPERM' });
+    const refusing: Conntrack = Object.create(conntrack, {
+      visitSteps: { value: conntrack.visitSteps.bind(conntrack) },
+      changes: {
+        value: () => {
+          const changes = conntrack.changes();
+          const finish = changes.finish.bind(changes);
+          // The kernel's own refusals, of which the first is of another kind.
+          changes.finish = () =>
+            finish().map((failure, i) =>
+              i === 0 ? { ...failure, error: refusal as NetlinkError } : failure,
+            );
+          refusing.changes = () => conntrack.changes();
+          return changes;
+        },
+        configurable: true,
+        writable: true,
+      },
+    });
+    const packets = () => {
+      for (const port of [3, 4, 5]) conntrack.update(flow(port), { status: confirmed | seenReply | assured });
+    };
+    await expect(judge(refusing, packets).judge(everything)).rejects.toThrow('not permitted');
+    expect([3, 4, 5].filter((port) => seen(conntrack, port).marked)).toHaveLength(2);
   });
 
   test('is there where one has the label alone, and is not set a second time', async () => {

@@ -1,8 +1,10 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { agentSink } from '#cli/policy/ruleset.ts';
+import { DENIED_LABEL, MARKED_STATUS } from '#felix/dataplane/chains.ts';
 import { NftablesDataplane } from '#felix/dataplane/dataplane.ts';
 import type { RulesetKernel } from '#felix/dataplane/driver.ts';
 import { DEFAULT_SETTINGS } from '#felix/dataplane/settings.ts';
+import { FlowStatus } from '#kernel/conntrack/flow.ts';
 import { Compiler } from '#policy/compiler/compiler.ts';
 import { waitFor } from '#test/helpers/wait.ts';
 import { changesBetween } from '#test/policy/compiled.ts';
@@ -67,6 +69,46 @@ test('a table that is as it should be is not touched', async () => {
   expect(dataplane.driver.counters).toMatchObject({ transactions: 0, refused: 0 });
   expect(dataplane.driver.counters.unchanged).toBeGreaterThan(0);
   expect(listed()).toBe(before);
+});
+
+test('a connection that an earlier version has ended is marked before a table is in force that goes by the mark', async () => {
+  const { name, namespace } = world.fabric.nodes[1]!;
+  const conntrack = world.conntracks[1]!;
+  const client = slots[0]!.addresses[0]!;
+  const closed = slots[4]!.addresses[0]!;
+  conntrack.create({
+    family: 4,
+    original: { source: client, destination: closed, protocol: 17, sourcePort: 1, destinationPort: 5000 },
+    timeout: 100,
+    status: FlowStatus.seenReply,
+    labels: [DENIED_LABEL],
+  });
+  // As if it were that version's.
+  nft('flush', 'chain', 'inet', 'margay', 'forward');
+  const open: number[] = [];
+  const wrap = (kernel: RulesetKernel): RulesetKernel => ({
+    dump: (table) => kernel.dump(table),
+    elements: (table, set) => kernel.elements(table, set),
+    tables: () => kernel.tables(),
+    commit(transaction) {
+      const flows = conntrack.list({ label: DENIED_LABEL });
+      open.push(flows.filter(({ status }) => (status & MARKED_STATUS) === 0).length);
+      return kernel.commit(transaction);
+    },
+  });
+  using dataplane = new NftablesDataplane({ settings: DEFAULT_SETTINGS, log: SILENT, namespace, wrap });
+  for (const [of, slot] of world.placed)
+    if (slot.node.name === name) dataplane.setEndpoint(endpointOf(slot, of));
+  dataplane.start();
+  const compiler = new Compiler();
+  compiler.open(name, agentSink(dataplane.programs, compiler));
+  compiler.apply(changesBetween([], world.resources));
+  compiler.flush();
+  await dataplane.applied([], AbortSignal.timeout(10_000));
+  expect(open.length).toBeGreaterThan(0);
+  expect(open.every((count) => count === 0)).toBe(true);
+  expect(conntrack.list({ label: DENIED_LABEL })).toHaveLength(1);
+  conntrack.deleteMatching({});
 });
 
 /** What no version of ours puts there, so that the table can not be changed into what it should be. */
