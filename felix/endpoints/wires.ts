@@ -27,7 +27,7 @@ export interface Fix {
   readonly apply: () => void;
   /** It is somebody else's to put right: nothing is done. */
   readonly beyondUs?: true;
-  /** There may be another of the kind behind it. */
+  /** There may be something behind it. */
   readonly lookAgain?: true;
 }
 
@@ -212,15 +212,19 @@ export class Wires {
       fix(`found no ${GATEWAY6}`, () => rtnetlink.addresses.replace(gatewayAddress(link.index)));
     const routes = view.routes.get(link.index) ?? [];
     const wanted = hostRoutes(endpoint, link.index);
-    for (const route of wanted) {
-      if (!routes.some((each) => each.destination === route.destination && each.type === 'unicast'))
-        fix(`found no route to ${route.destination}`, () => void rtnetlink.routes.replace(route));
+    const missing = wanted.filter(
+      (route) => !routes.some((each) => each.destination === route.destination && each.type === 'unicast'),
+    );
+    for (const route of missing) {
+      const what = `${hostInterface}: found no route to ${route.destination}`;
+      fixes.push({ what, apply: () => void rtnetlink.routes.replace(route), lookAgain: true });
     }
     for (const route of routes) {
       if (!wanted.some((each) => each.destination === route.destination))
         fix(`found a route to ${route.destination}`, () => rtnetlink.routes.delete(route));
     }
-    for (const address of endpoint.addresses) {
+    // Without ours packets go by any that is shorter, and what drops them does not say that it is.
+    for (const address of missing.length > 0 ? [] : endpoint.addresses) {
       const shadow = shadowOf(rtnetlink, address, link.index);
       if (shadow === undefined) continue;
       const { route } = shadow;

@@ -130,6 +130,47 @@ describe('what others change is put right', () => {
     expect(node.network.check(endpoint)).toEqual([]);
   });
 
+  test.each(['4', '6'])(
+    'and a route that drops what nobody has is no more than that (IPv%s)',
+    async (family) => {
+      await node.settled();
+      const address = endpoint.addresses.map(formatAddress)[family === '4' ? 0 : 1]!;
+      // As the BGP speaker sets behind the pod CIDRs that it tells of.
+      const route = family === '4' ? `${address}/25` : `${address}/112`;
+      const network = `${address.replace(/[^.:]*$/, '0')}/${route.split('/')[1]}`;
+      node.netns.exec('ip', [
+        `-${family}`,
+        'route',
+        'add',
+        'blackhole',
+        network,
+        'metric',
+        '4096',
+        'proto',
+        '109',
+      ]);
+      await node.settled();
+      const before = node.network.repair.repaired;
+      node.netns.exec('ip', [`-${family}`, 'route', 'del', address]);
+      await waitFor(() => node.network.repair.repaired > before, { what: 'the repair' });
+      expect(node.network.repair.foreign).toEqual([]);
+      await node.settled();
+      expect(node.network.check(endpoint)).toEqual([]);
+      expect(node.network.repair.foreign).toEqual([]);
+      node.netns.exec('ip', [
+        `-${family}`,
+        'route',
+        'del',
+        'blackhole',
+        network,
+        'metric',
+        '4096',
+        'proto',
+        '109',
+      ]);
+    },
+  );
+
   test('as soon as what stood in the way has gone', async () => {
     await node.settled();
     pod.exec('ip', ['link', 'del', 'eth0']);
