@@ -85,7 +85,7 @@ export function nextCourse(course: Course, attempt: Attempt): Step {
   const barren = progress ? 0 : course.barren + (isVain ? 1 : 0);
   const report = 'problem';
   if (barren < MOST_BARREN) {
-    const away = error instanceof UnreachableError || (course.away && !progress);
+    const away = wasAway(error) || (course.away && !progress);
     return { course: { ...course, version, failures, barren, away }, pause: 'backoff', report };
   }
   const way = version === undefined && course.way === 'stream' ? 'pages' : 'stream';
@@ -103,6 +103,15 @@ function isGone(error: unknown): boolean {
  */
 function refusesStreams(error: unknown): boolean {
   return error instanceof ApiStatusError && !error.inStream && (error.status === 422 || error.status === 400);
+}
+
+/**
+ * No server was reached. What stands before it, as a load balancer, answers for it (502 to 504) or lets one wait; and one that has just
+ * begun is not ready (500, 503).
+ */
+function wasAway(error: unknown): boolean {
+  if (error instanceof UnreachableError || error instanceof StallError) return true;
+  return error instanceof ApiStatusError && !error.inStream && error.status >= 500;
 }
 
 /** The server was there, and nothing came of it. */

@@ -23,7 +23,8 @@ export interface NodeCidrsOptions {
   readonly log: Log;
 }
 
-const TITLE = 'margay pod CIDRs 1';
+/** With the node in it: a machine that gets another name has a file of CIDRs that are another node's by now. */
+const titleOf = (node: string) => `margay pod CIDRs 1 of node ${node}`;
 /** How long until a file that could not be written is tried again, in ms. */
 const RETRY_MS = 10_000;
 
@@ -40,7 +41,7 @@ export class NodeCidrs {
   constructor(options: NodeCidrsOptions) {
     this.#options = options;
     this.#path = `${options.stateFolder}/cidrs`;
-    this.#commits = new Commits(options.files, this.#path, () => seal(TITLE, this.#texts));
+    this.#commits = new Commits(options.files, this.#path, () => seal(titleOf(options.node), this.#texts));
   }
 
   /** As last known, at least one; `undefined` if they never were. */
@@ -62,12 +63,12 @@ export class NodeCidrs {
 
   /** Takes what an earlier run has kept. */
   load(): void {
-    const { files, log } = this.#options;
+    const { files, log, node } = this.#options;
     let damage: string | undefined;
     try {
       const text = files.read(this.#path);
       if (text === undefined) return;
-      const kept = unseal(TITLE, text);
+      const kept = unseal(titleOf(node), text);
       if ('damage' in kept) damage = kept.damage;
       else {
         const cidrs = kept.lines.map((line) => parsePrefix(line));

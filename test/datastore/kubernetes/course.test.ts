@@ -91,6 +91,14 @@ describe('what comes next', () => {
   test('after a server that was away: it is asked for its version, until something comes', () => {
     const away = nextCourse(WATCHING, { ...FAILED, error: new UnreachableError('') }).course;
     expect(away.away).toBe(true);
+    // A load balancer answers, or nobody does.
+    for (const error of [new ApiStatusError(503, '', ''), STALL])
+      expect(nextCourse(WATCHING, { ...FAILED, error }).course.away).toBe(true);
+    for (const error of [
+      new ApiStatusError(429, '', ''),
+      new ApiStatusError(500, '', '', { inStream: true }),
+    ])
+      expect(nextCourse(WATCHING, { ...FAILED, error }).course.away).toBe(false);
     expect(nextCourse(away, { ...FAILED, error: new CutError('') }).course.away).toBe(true);
     expect(nextCourse(away, { ...FAILED, error: new CutError(''), progress: true }).course.away).toBe(false);
     expect(nextCourse(away, { ...FAILED, error: new BackInTimeError('1', '7') }).course).toMatchObject({

@@ -457,7 +457,8 @@ describe('silence', () => {
     await watching();
     server.restore(copy);
     await seen.sees({ a: '1' });
-    expect(status().stalls).toBeGreaterThanOrEqual(2);
+    // The first silence is enough: it is asked where it is.
+    expect(status().stalls).toBeGreaterThanOrEqual(1);
     put('c', '1');
     await seen.sees({ a: '1', c: '1' });
   });
@@ -473,6 +474,23 @@ describe('silence', () => {
     await waitFor(() => status().restarts > 1, { what: 'an attempt' });
     server.restore(copy);
     await server.listen();
+    await seen.sees({ a: '1' });
+    expect(status()).toMatchObject({ stalls: 0, lastError: 'version 1001: the server was set back in time' });
+    await seen.reports();
+  });
+
+  test('of one that something else answered for meanwhile: it is asked where it is', async () => {
+    put('a', '1');
+    const copy = server.save();
+    put('b', '1');
+    const seen = follow();
+    await seen.sees({ a: '1', b: '1' });
+    await watching();
+    server.fault = () => ({ status: 503, message: 'no server is there' });
+    server.cut();
+    await waitFor(() => status().lastError.includes('no server is there'), { what: 'an attempt' });
+    server.restore(copy);
+    server.fault = () => undefined;
     await seen.sees({ a: '1' });
     expect(status()).toMatchObject({ stalls: 0, lastError: 'version 1001: the server was set back in time' });
     await seen.reports();
