@@ -23,7 +23,8 @@ export function hasIpv6(): boolean {
  *
  * - `rp_filter` 1: a pod can not send from an address that is not routed to it (RFC 3704, strict).
  * - `route_localnet`, where ports of the node lead to the pod: the node reaches them by 127.0.0.1, and takes the answers. What a pod
- *   sends to 127.0.0.0/8 itself is dropped before (chain `source` of the dataplane).
+ *   sends to 127.0.0.0/8 itself is dropped before (chain `raw-prerouting` of the dataplane). Elsewhere it is not ours: a plugin
+ *   behind ours that maps ports, like portmap, sets it for them.
  * - `forwarding`: between this interface and others.
  * - `proxy_arp`, `proxy_ndp`: answer for the gateway should a pod have lost the entry that we put into its neighbour table;
  *   without `proxy_delay` at once.
@@ -37,7 +38,7 @@ export function hostSysctls(name: string, { ipv4, ipv6, hostPorts = false }: Fam
       [`net/ipv4/conf/${name}/forwarding`]: '1',
       [`net/ipv4/conf/${name}/proxy_arp`]: '1',
       [`net/ipv4/neigh/${name}/proxy_delay`]: '0',
-      [`net/ipv4/conf/${name}/route_localnet`]: hostPorts ? '1' : '0',
+      ...(hostPorts && { [`net/ipv4/conf/${name}/route_localnet`]: '1' }),
     }),
     ...(ipv6 && {
       [`net/ipv6/conf/${name}/disable_ipv6`]: '0',

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { formatAddress } from '#datastore/address.ts';
+import type { HostPort } from '#felix/endpoint.ts';
 import type { Endpoint } from '#felix/endpoints/model.ts';
 import type { Netns } from '#test/helpers/netns.ts';
 import { waitFor } from '#test/helpers/wait.ts';
@@ -9,12 +10,13 @@ let node: Node;
 let pod: Netns;
 let other: Netns;
 let endpoint: Endpoint;
+let withoutPorts: Endpoint;
 
 beforeAll(async () => {
   node = await Node.start();
   pod = node.pod();
   other = node.pod();
-  const add = (containerId: string, netns: string): Promise<Endpoint> =>
+  const add = (containerId: string, netns: string, hostPorts: HostPort[]): Promise<Endpoint> =>
     node.network.add(
       {
         network: 'pods',
@@ -24,15 +26,17 @@ beforeAll(async () => {
         pod: `default/${containerId}`,
         addresses: [],
         mac: undefined,
-        hostPorts: [],
+        hostPorts,
         bandwidth: undefined,
       },
       new AbortController().signal,
     );
   for (const address of ['192.0.2.1/32', '2001:db8::1/128'])
     node.netns.exec('ip', ['address', 'add', address, 'dev', 'lo']);
-  endpoint = await add('c1', pod.path);
-  await add('c2', other.path);
+  endpoint = await add('c1', pod.path, [
+    { protocol: 'TCP', hostPort: 8080, containerPort: 80, hostIp: undefined },
+  ]);
+  withoutPorts = await add('c2', other.path, []);
 });
 afterAll(async () => {
   pod.remove();
@@ -68,7 +72,7 @@ describe('what others change is put right', () => {
       },
     ],
     ['an IPv4 route before ours', ip('route prepend V4 dev lo')],
-    ['route_localnet', sysctl('ipv4/conf/X/route_localnet', '1')],
+    ['route_localnet of a pod with host ports', sysctl('ipv4/conf/X/route_localnet', '0')],
     ['all routes of ours removed', ip('route flush proto 110')],
     ['rp_filter', sysctl('ipv4/conf/X/rp_filter', '0')],
     ['forwarding', sysctl('ipv4/conf/X/forwarding', '0')],
@@ -170,6 +174,12 @@ describe('what others change is put right', () => {
       ]);
     },
   );
+
+  test('but for route_localnet where we need none, which a plugin behind ours sets for its ports', () => {
+    const set = sysctl('ipv4/conf/X/route_localnet', '1');
+    set(withoutPorts.hostInterface);
+    expect(node.network.check(withoutPorts)).toEqual([]);
+  });
 
   test('as soon as what stood in the way has gone', async () => {
     await node.settled();
