@@ -187,12 +187,15 @@ export class Endpoints {
       wires.remove(endpoint.hostInterface);
       this.#note(endpoint);
       this.#madeAt.set(owner, performance.now());
-      const inForce = this.#inForce(endpoint, signal);
+      const failed = new AbortController();
+      const inForce = this.#inForce(endpoint, AbortSignal.any([signal, failed.signal]));
       try {
         wires.create(endpoint, pod, inside);
-      } finally {
-        // Whatever comes, nothing is under way any more when this function ends.
+      } catch (error) {
+        // Nobody waits for a policy that is not needed any more, and nothing is under way when this function ends.
+        failed.abort();
         await Promise.allSettled([inForce]);
+        throw error;
       }
       await inForce;
       wires.connect(endpoint, inside);

@@ -1,6 +1,6 @@
 import fs from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
 import { formatAddress, parseAddress } from '#datastore/address.ts';
 import type { Endpoint, EndpointRequest } from '#felix/endpoints/model.ts';
 import { hostInterfaceOf } from '#felix/endpoints/model.ts';
@@ -310,6 +310,22 @@ describe('pods of a node', () => {
       pods[0]!.exec('ip', ['link', 'add', 'eth0', 'type', 'veth', 'peer', 'name', 'eth1']);
       await expect(add(node, pods[0]!)).rejects.toMatchObject({ code: 'NAME_TAKEN' });
       expect(pods[0]!.ip('link', 'show')).toHaveLength(3);
+      pods[0]!.exec('ip', ['link', 'del', 'eth0']);
+      expectNothing(node);
+    });
+
+    test('at once, and not when the policy is known that nobody needs any more', async () => {
+      pods[0]!.exec('ip', ['link', 'add', 'eth0', 'type', 'veth', 'peer', 'name', 'eth1']);
+      node.dataplane.unknown = 'nobody tells of it';
+      const known = vi.spyOn(node.dataplane, 'known');
+      try {
+        await expect(add(node, pods[0]!)).rejects.toMatchObject({ code: 'NAME_TAKEN' });
+        const [, signal] = known.mock.calls[0]!;
+        expect(signal).toMatchObject({ aborted: true, reason: { name: 'AbortError' } });
+      } finally {
+        known.mockRestore();
+        node.dataplane.tell();
+      }
       pods[0]!.exec('ip', ['link', 'del', 'eth0']);
       expectNothing(node);
     });
