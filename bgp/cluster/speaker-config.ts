@@ -36,7 +36,7 @@ export type ClusterSpeaker = {
  * - The router id is the node's IPv4 InternalIP; without one, 32 bits of the hash of its name.
  * - Its pod CIDRs are originated, beside what the file has.
  * - With the mesh, all addresses of all other nodes are internal neighbours. Each is believed its own pod CIDRs and is told ours, unless the
- *   peer group of the mesh names other filters.
+ *   peer group of the mesh names other filters. An address that several nodes have is one neighbour, believed the pod CIDRs of each.
  * - Neighbours of the file stay as they are, where their selector selects this node. One that is a node too counts as the file has it.
  * - The filter `pod-cidrs` is that of all nodes' pod CIDRs, ours among them.
  */
@@ -91,6 +91,7 @@ function meshOf(
   if (mesh === undefined) return { peers, filters, problems };
   const owners = new Map(own.addresses.map((address) => [address, own.name]));
   const sources = new Map(own.addresses.map((text) => [familyOf(addressKey(text)!), parseAddress(text)]));
+  const claims = claimsOf(others);
   for (const node of others) {
     const filter = exactly(filterOf(node), [node]);
     let isNeighbour = false;
@@ -109,13 +110,16 @@ function meshOf(
       // An address of ours in the family there has to be, to speak from and to be the next hop.
       const source = sources.get(address.family);
       if (taken.has(text) || source === undefined) continue;
-      isNeighbour = true;
+      const claimants = claims.get(text)!;
+      const shared = claimants.length > 1 ? exactly(`${POD_CIDRS}@${text}`, claimants) : undefined;
+      if (shared === undefined) isNeighbour = true;
+      else filters.push(shared);
       const { fields, password } = mesh;
       peers.push(
         resolvePeer(
           {
             description: `node ${node.name}`,
-            import: [filter.name],
+            import: [(shared ?? filter).name],
             export: [OWN_PREFIXES.name],
             sourceAddress: source,
             ...fields,
@@ -129,6 +133,17 @@ function meshOf(
     if (isNeighbour) filters.push(filter);
   }
   return { peers, filters, problems };
+}
+
+/**
+ * The nodes that have an address. Where there are several it can not be told which of them is there: a machine that was given another
+ * name leaves an object of its old one behind. So the neighbour at that address, and at no other of theirs, is believed what each has.
+ */
+function claimsOf(nodes: readonly NodeFacts[]): Map<string, NodeFacts[]> {
+  const claims = new Map<string, NodeFacts[]>();
+  for (const node of nodes)
+    for (const text of node.addresses) claims.set(text, [...(claims.get(text) ?? []), node]);
+  return claims;
 }
 
 function filterOf({ name }: NodeFacts): string {

@@ -129,7 +129,7 @@ describe('what is not as a mesh needs it is told and left out', () => {
     podCidrs: [podCidr],
   });
 
-  test('two nodes with one address: the first by name', () => {
+  test('two nodes with one address are one neighbour, as one of them is the old name of the other', () => {
     const nodes = [
       plain('n1', '10.0.0.1', '10.244.1.0/24'),
       plain('n2', '10.0.0.2', '10.244.2.0/24'),
@@ -137,9 +137,30 @@ describe('what is not as a mesh needs it is told and left out', () => {
     ];
     const { config, problems } = speakerFor('n1', nodes);
     expect(config.peers.map(({ description }) => description)).toEqual(['node n2']);
+    expect(config.peers[0]!.families[0]!.import).toEqual(['pod-cidrs@10.0.0.2']);
+    expect(accepted(config, 'pod-cidrs@10.0.0.2')).toEqual(['10.244.2.0/24', '10.244.3.0/24']);
     expect(problems).toEqual([
       'Node n3: status.addresses: found InternalIP 10.0.0.2, expected an address of its own, as n2 has it',
     ]);
+  });
+
+  test('a node that says it has an address of another too is not believed what that one has', () => {
+    const nodes = [
+      plain('n1', '10.0.0.1', '10.244.1.0/24'),
+      { ...plain('n2', '10.0.0.2', '10.244.2.0/24'), addresses: ['10.0.0.2', 'fd00::3'] },
+      { ...plain('n3', '10.0.0.3', '10.244.3.0/24'), addresses: ['10.0.0.3', 'fd00::3'] },
+    ];
+    nodes[0] = { ...nodes[0]!, addresses: ['10.0.0.1', 'fd00::1'] };
+    const { config } = speakerFor('n1', nodes);
+    const believed = config.peers.map(({ key, families }) => [
+      key,
+      families.flatMap(({ import: names }) => names.flatMap((name) => accepted(config, name))),
+    ]);
+    expect(Object.fromEntries(believed)).toEqual({
+      '10.0.0.2': ['10.244.2.0/24'],
+      '10.0.0.3': ['10.244.3.0/24'],
+      'fd00::3': ['10.244.2.0/24', '10.244.3.0/24'],
+    });
   });
 
   test.each(['127.0.0.1', '169.254.0.1', '0.0.0.0', '224.0.0.5', '::1', 'fe80::1', 'ff02::1', '::'])(
