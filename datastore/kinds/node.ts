@@ -1,4 +1,4 @@
-import { parseAddress } from '../address.ts';
+import { formatAddress, parseAddress } from '../address.ts';
 import { clusterScoped, type Metadata } from '../metadata.ts';
 import { cidr, lenient, listOf, text } from '../schema.ts';
 
@@ -25,6 +25,9 @@ export const node = lenient({ metadata: clusterScoped, spec, status }).transform
     kind: 'Node',
     ...metadata,
     podCidrs: spec?.podCIDRs.length ? spec.podCIDRs : spec?.podCIDR ? [spec.podCIDR] : [],
-    addresses: (status?.addresses ?? []).filter(({ address }) => parseAddress(address) !== undefined),
+    addresses: (status?.addresses ?? []).flatMap(({ type, address }) => {
+      const parsed = parseAddress(address);
+      return parsed === undefined ? [] : { type, address: formatAddress(parsed) };
+    }),
   }),
 );

@@ -154,7 +154,7 @@ describe('Node', () => {
           addresses:
           - { type: InternalIP, address: 192.0.2.1 }
           - { type: Hostname, address: n1 }
-          - { type: InternalIP, address: "2001:db8::1" }
+          - { type: InternalIP, address: "2001:DB8:0::1" }
       `),
     ).toMatchObject({
       namespace: '',

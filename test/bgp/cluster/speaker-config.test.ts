@@ -154,7 +154,7 @@ describe('what is not as a mesh needs it is told and left out', () => {
     const { config } = speakerFor('n1', nodes);
     const believed = config.peers.map(({ key, families }) => [
       key,
-      families.flatMap(({ import: names }) => names.flatMap((name) => accepted(config, name))),
+      families.flatMap(({ import: names }) => (names ?? []).flatMap((name) => accepted(config, name))),
     ]);
     expect(Object.fromEntries(believed)).toEqual({
       '10.0.0.2': ['10.244.2.0/24'],
