@@ -168,8 +168,11 @@ export class FlowJudge {
     });
     // Where a packet came between the two, its entry has room.
     changes.update({ family, original, zone }, deny(WHAT_PACKETS_ADD));
-    const failure = changes.finish().find(({ index, error }) => index === 2 && error.code !== 'ENOENT');
-    if (failure) throw failure.error;
+    const failures = new Map(changes.finish().map(({ index, error }) => [index, error]));
+    const updated = failures.get(2);
+    // There is none: it has ended by itself, or was not made (for want of room in the kernel's table), which is to be told.
+    const refused = updated?.code === 'ENOENT' ? failures.get(1) : updated;
+    if (refused !== undefined && refused.code !== 'EEXIST') throw refused;
   }
 
   /** undefined for a flow that no pod of this node is an end of. */

@@ -248,6 +248,30 @@ describe('the mark of a connection that ends', () => {
     expect([3, 4, 5].filter((port) => seen(conntrack, port).marked)).toHaveLength(2);
   });
 
+  test('is missed where the kernel takes a connection away, and has no room for the one that bears it', async () => {
+    const conntrack = world.conntracks[1]!;
+    conntrack.create(flow(6));
+    const codes = [['ENOSPC'], [undefined, 'ENOMEM', 'ENOENT']];
+    const refusing: Conntrack = Object.create(conntrack, {
+      visitSteps: { value: conntrack.visitSteps.bind(conntrack) },
+      changes: {
+        value: () => {
+          const changes = conntrack.changes();
+          changes.finish = () =>
+            codes
+              .shift()!
+              .map((code, index) => ({
+                index,
+                error: Object.assign(new Error(code), { code }) as NetlinkError,
+              }))
+              .filter(({ error }) => error.code !== undefined);
+          return changes;
+        },
+      },
+    });
+    await expect(judge(refusing).judge(everything)).rejects.toThrow('ENOMEM');
+  });
+
   test('is there where one has the label alone, and is not set a second time', async () => {
     const conntrack = world.conntracks[1]!;
     conntrack.create({ ...flow(2), labels: [DENIED_LABEL] });
