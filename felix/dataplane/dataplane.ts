@@ -132,6 +132,7 @@ export class NftablesDataplane implements Dataplane, Disposable {
     this.#forgetAddresses(endpoint.pod);
     for (const address of endpoint.addresses) this.#pods.set(address, endpoint.pod);
     this.ruleset.setWorkload(endpoint);
+    this.#known.told();
     this.#schedule();
   }
 

@@ -59,7 +59,7 @@ export class KnownPods {
     });
   }
 
-  /** Programs have been told. */
+  /** Programs have been told, or which pods are here. */
   told(): void {
     for (const waiter of this.#waiting) if (this.why(waiter.pod) === undefined) waiter.done();
   }

@@ -105,6 +105,13 @@ test('with labels of its own it has a policy of its own, from the first packet o
   expect(await arrivals(slots[4]!, false)).toEqual([false, true, false, true]);
 });
 
+test('who waits for the policy of a pod has it as soon as that pod is back in the place of another', async () => {
+  place(slots[4]!, 'second');
+  const known = world.dataplanes[1]!.known('shop/server', AbortSignal.timeout(5_000));
+  place(slots[3]!, 'first');
+  await known;
+});
+
 test('where either does not say which pod it is, the name counts', async () => {
   place(slots[4]!, undefined);
   await world.applied();
