@@ -183,6 +183,23 @@ describe('the containers', () => {
       for (const { name } of volumeMounts) expect(volumes).toContain(name);
   });
 
+  // What is mounted from the host has labels of the host, and a privileged container is not confined anyway.
+  test('may write to the host where SELinux is enforced, those that have to', () => {
+    const confined = [daemonSet, uninstall].flatMap(({ spec }: Manifest) => {
+      const { volumes, initContainers, containers } = spec.template.spec;
+      const ofHost = volumes.filter(({ hostPath }: Manifest) => hostPath).map(({ name }: Manifest) => name);
+      return [...initContainers, ...containers]
+        .filter(({ securityContext }) => securityContext.privileged !== true)
+        .map(({ name, volumeMounts = [], securityContext }) => [
+          name,
+          volumeMounts.some((mount: Manifest) => ofHost.includes(mount.name)),
+          securityContext.seLinuxOptions?.type === 'spc_t',
+        ]);
+    });
+    expect(confined.map(([name]) => name)).toEqual(['cni', 'bgp', 'policy', 'cni', 'done']);
+    for (const [name, writes, may] of confined) expect(may, name).toBe(writes);
+  });
+
   test('come to a node that is not ready, and go last', () => {
     expect(pod).toMatchObject({
       hostNetwork: true,
