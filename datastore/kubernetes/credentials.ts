@@ -32,17 +32,32 @@ export interface Access {
 /** How long a connection may be idle before the kernel asks whether the other end is there, ms. */
 const KEEP_ALIVE_MS = 30_000;
 
+/** Plugins that are waited for at once: one that hangs is not started for each attempt that is given up. */
+const MOST_UNDER_WAY = 8;
+
 export class Credentials {
   readonly #options: CredentialOptions;
   #loaded: { readonly fingerprint: string; readonly config: KubeConfig } | undefined;
   #agent: { readonly fingerprint: string; readonly agent: HttpAgent | HttpsAgent } | undefined;
+
+  #underWay = 0;
+  #latest: Promise<Access> | undefined;
 
   constructor(options: CredentialOptions) {
     this.#options = options;
   }
 
   /** @throws AccessError */
-  async get(): Promise<Access> {
+  get(): Promise<Access> {
+    if (this.#latest !== undefined && this.#underWay >= MOST_UNDER_WAY) return this.#latest;
+    this.#underWay++;
+    this.#latest = this.#find().finally(() => {
+      this.#underWay--;
+    });
+    return this.#latest;
+  }
+
+  async #find(): Promise<Access> {
     const object = this.#options.kubeconfig ?? 'the cluster';
     try {
       const config = await this.#load();

@@ -1,10 +1,11 @@
-import { writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { inspect } from 'node:util';
 import { afterEach, describe, expect, test } from 'vitest';
 import { Credentials } from '#datastore/kubernetes/credentials.ts';
 import { AccessError } from '#datastore/kubernetes/errors.ts';
 import { newTempFolder } from '#test/helpers/owner.ts';
+import { waitFor } from '#test/helpers/wait.ts';
 import { Authority } from '#test/policy/daemon/certificates.ts';
 
 const ENVIRONMENT = { ...process.env };
@@ -40,6 +41,25 @@ test.each([
     .catch((thrown: unknown) => thrown);
   expect(error).toBeInstanceOf(AccessError);
   expect(inspect(error, { depth: 9 })).not.toContain('hush-hush');
+});
+
+test('a plugin that hangs is not started again and again', async () => {
+  const started = join(newTempFolder(), 'started');
+  const exec = {
+    apiVersion: 'client.authentication.k8s.io/v1',
+    command: 'sh',
+    args: ['-c', `echo $$ >> ${started}; exec sleep 60`],
+    interactiveMode: 'Never',
+  };
+  const credentials = new Credentials({ kubeconfig: kubeconfig(config({ exec })) });
+  const all = Promise.allSettled(Array.from({ length: 20 }, () => credentials.get()));
+  const pids = () =>
+    existsSync(started) ? readFileSync(started, 'utf8').trim().split('\n').map(Number) : [];
+  await waitFor(() => pids().length >= 8, { what: 'plugins' });
+  for (const pid of pids()) process.kill(pid);
+  // All that waited are told, and there is nobody whom another plugin answers.
+  for (const { status } of await all) expect(status).toBe('rejected');
+  expect(pids()).toHaveLength(8);
 });
 
 describe('what is said of a place that does not lead to an API server', () => {
