@@ -95,7 +95,14 @@ describe('a new felix', () => {
     node.netns.exec('ip', ['link', 'del', endpoint.hostInterface]);
     await node.start();
     await waitFor(() => node.network.check(endpoint).length === 0, { what: 'the interface' });
-    await pods[0]!.execAsync('ping', ['-c1', '-W5', 'fe80::1%eth0']);
+    // The kernel takes packets for the gateway itself once it has noticed that both ends are up, some time after.
+    await waitFor(
+      async () => {
+        await pods[0]!.execAsync('ping', ['-c1', '-W1', 'fe80::1%eth0']);
+        return true;
+      },
+      { what: 'an answer of the gateway' },
+    );
   });
 
   test.each([
