@@ -225,7 +225,7 @@ export class NetlinkSocket implements Disposable {
    * be done between two of them. What the kernel says of interruptions is passed over. The socket is taken until the
    * generator has ended.
    *
-   * @throws NetlinkError
+   * @throws NetlinkError; Error when the socket is closed meanwhile
    */
   *dumpSteps(
     object: string,
@@ -260,6 +260,8 @@ export class NetlinkSocket implements Disposable {
         finished = this.#receiveDatagram(object, take, false);
         if (finished) break;
         yield;
+        // Its number may be another's by now, of whom it would wait for an answer.
+        this.#requireOpen();
       }
     } finally {
       this.#busy = false;
@@ -494,9 +496,13 @@ export class NetlinkSocket implements Disposable {
   }
 
   #take(): void {
-    if (!this.#open) throw new Error('netlink socket is closed');
+    this.#requireOpen();
     if (this.#busy) throw new Error('netlink socket is in use: a sink must not use the socket that feeds it');
     this.#busy = true;
+  }
+
+  #requireOpen(): void {
+    if (!this.#open) throw new Error('netlink socket is closed');
   }
 
   #exclusively(work: () => void): void {

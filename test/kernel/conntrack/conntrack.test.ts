@@ -482,6 +482,22 @@ describe('filters', () => {
   });
 });
 
+describe('a visit in steps', () => {
+  test('ends with an error when the socket is closed meanwhile, whatever has its number by then', () => {
+    const closed = Conntrack.open(inside);
+    const changes = closed.changes();
+    for (let port = 1; port <= 5000; port++) changes.create(tcp(port));
+    expect(changes.finish()).toEqual([]);
+    const steps = closed.visitSteps({}, () => {});
+    expect(steps.next().done).toBe(false);
+    closed.close();
+    // Takes the number that has become free; nothing comes to it.
+    using other = Conntrack.open(inside);
+    expect(() => steps.next()).toThrow('netlink socket is closed');
+    expect(other.list()).toHaveLength(5000);
+  });
+});
+
 describe('a large table', () => {
   test('of 50,000 flows is made, read, labelled and deleted in good time', () => {
     const count = 50_000;
