@@ -7,12 +7,13 @@
 import fs from 'node:fs';
 import os from 'node:os';
 import { join } from 'node:path';
+import { bundle } from '#cli/image/bundle.ts';
 import { createNetns } from '#test/helpers/netns.ts';
 import { newTempFolder } from '#test/helpers/owner.ts';
 import { Report } from '../kernel/frame.ts';
 import { measureChurn } from './churn.ts';
 import { measureTraffic } from './traffic.ts';
-import { bundle, Caller, type Container, Daemons, makeContainers, median, objects, PLUGIN } from './world.ts';
+import { BUNDLE, Caller, type Container, Daemons, makeContainers, median, objects, PLUGIN } from './world.ts';
 
 const PODS = 250;
 const AT_ONCE = 30;
@@ -132,7 +133,7 @@ async function pods(): Promise<void> {
 }
 
 hurry();
-await bundle();
+await bundle(BUNDLE);
 if (only === undefined || only === 'pods') await pods();
 // Takes minutes, and is asked for by name.
 if (only === 'churn') await measureChurn();

@@ -2,7 +2,6 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import fs from 'node:fs';
 import net from 'node:net';
 import { basename, join } from 'node:path';
-import { build } from 'esbuild';
 import { NetworkNamespace } from '#kernel/sys/namespace.ts';
 import { createNetns, type Netns } from '#test/helpers/netns.ts';
 import { waitFor } from '#test/helpers/wait.ts';
@@ -11,26 +10,7 @@ const ROOT = join(import.meta.dirname, '../..');
 export const PLUGIN = join(ROOT, 'build/margay-cni');
 const LAUNCH = join(ROOT, 'build/bench-launch');
 
-const BUNDLE = join(ROOT, 'build/bench-cni');
-
-/** Bundles the command as it ships: running from source costs each process and thread memory for taking the types off. */
-export async function bundle(): Promise<void> {
-  await build({
-    entryPoints: {
-      main: join(ROOT, 'cli/main.ts'),
-      'monitor-worker': join(ROOT, 'kernel/netlink/monitor-worker.ts'),
-      'removal-worker': join(ROOT, 'felix/endpoints/removal-worker.ts'),
-    },
-    bundle: true,
-    splitting: true,
-    packages: 'external',
-    platform: 'node',
-    format: 'esm',
-    target: 'node22',
-    outdir: BUNDLE,
-    logLevel: 'error',
-  });
-}
+export const BUNDLE = join(ROOT, 'build/bench-cni');
 
 /** A container as the plugins see it. */
 export interface Container {
@@ -153,7 +133,7 @@ export class Daemons {
     await waitFor(
       async () => {
         const status = JSON.parse(
-          await this.#node.execAsync(process.execPath, [join(BUNDLE, 'main.js'), ...ask]),
+          await this.#node.execAsync(process.execPath, [join(BUNDLE, 'margay.js'), ...ask]),
         );
         return status.dataplane.inSync === true;
       },
@@ -184,7 +164,7 @@ export class Daemons {
   }
 
   #start(...args: string[]): ChildProcess {
-    return this.#node.spawn(process.execPath, [join(BUNDLE, 'main.js'), ...args], {
+    return this.#node.spawn(process.execPath, [join(BUNDLE, 'margay.js'), ...args], {
       stdio: ['ignore', 'ignore', 'inherit'],
     });
   }

@@ -25,9 +25,10 @@ import {
 } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { build, type Metafile } from 'esbuild';
+import type { Metafile } from 'esbuild';
 import { compile, generate } from '../setup/build.js';
 import { cPrograms, generatedFiles } from '../setup/tables.js';
+import { bundle } from './bundle.ts';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 const PLUGIN = 'build/margay-cni';
@@ -63,35 +64,6 @@ export async function buildImage(output: string, say: (line: string) => void = (
   } finally {
     rmSync(unfinished, { recursive: true, force: true });
   }
-}
-
-async function bundle(folder: string): Promise<{ metafile: Metafile }> {
-  return build({
-    absWorkingDir: ROOT,
-    entryPoints: {
-      margay: 'cli/main.ts',
-      // Threads are started from files of their own, beside the one that starts them.
-      'monitor-worker': 'kernel/netlink/monitor-worker.ts',
-      'removal-worker': 'felix/endpoints/removal-worker.ts',
-    },
-    outdir: folder,
-    bundle: true,
-    splitting: true,
-    external: ['koffi'],
-    platform: 'node',
-    format: 'esm',
-    target: 'node24',
-    // Names are kept, so that the stack of a fault says something.
-    minifySyntax: true,
-    minifyWhitespace: true,
-    legalComments: 'none',
-    metafile: true,
-    logLevel: 'warning',
-    // CommonJS packages ask for Node's own modules by require.
-    banner: {
-      js: "import { createRequire as requireFrom } from 'node:module'; const require = requireFrom(import.meta.url);",
-    },
-  });
 }
 
 /** Of each package that anything was taken from. */

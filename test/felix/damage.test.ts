@@ -5,8 +5,8 @@ import { NftablesDataplane } from '#felix/dataplane/dataplane.ts';
 import { DEFAULT_SETTINGS } from '#felix/dataplane/settings.ts';
 import { waitFor } from '#test/helpers/wait.ts';
 import { DAMAGES, sectionsOf } from './damages.ts';
-import type { Slot } from './fabric.ts';
-import { allow, isolate, nodeObject, pod } from './objects.ts';
+
+import { isolate, threePods } from './objects.ts';
 import { World } from './world.ts';
 
 /*
@@ -14,7 +14,6 @@ import { World } from './world.ts';
  */
 
 let world: World;
-let slots: readonly Slot[];
 const lines: string[] = [];
 /** ms until the table was put right. */
 const times: number[] = [];
@@ -29,22 +28,7 @@ beforeAll(async () => {
     }),
   );
   world = new World(DEFAULT_SETTINGS, 3, log);
-  ({ slots } = world.fabric);
-  await world.become(
-    [
-      ...world.fabric.nodes.map(nodeObject),
-      pod('client', slots[0]!, { app: 'client' }),
-      pod('server', slots[3]!, { app: 'server' }),
-      pod('closed', slots[4]!, { app: 'closed' }),
-      allow('server', 'client', 5000),
-      isolate('closed'),
-    ],
-    new Map([
-      ['shop/client', slots[0]!],
-      ['shop/server', slots[3]!],
-      ['shop/closed', slots[4]!],
-    ]),
-  );
+  await world.become(...threePods(world.fabric));
 }, 60_000);
 afterAll(() => world[Symbol.dispose]());
 beforeEach(() => {

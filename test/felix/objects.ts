@@ -5,7 +5,8 @@
 import type { NetworkPolicy } from '#datastore/kinds/network-policy.ts';
 import type { Node } from '#datastore/kinds/node.ts';
 import type { Pod } from '#datastore/kinds/pod.ts';
-import type { FabricNode, Slot } from './fabric.ts';
+import type { Resource } from '#datastore/resource.ts';
+import type { Fabric, FabricNode, Slot } from './fabric.ts';
 
 export function pod(name: string, slot: Slot, labels: Readonly<Record<string, string>>): Pod {
   return {
@@ -66,4 +67,27 @@ export function nodeObject({ name, addresses }: FabricNode): Node {
     podCidrs: [],
     addresses: addresses.map((address) => ({ type: 'InternalIP', address })),
   };
+}
+
+/**
+ * A client on the first node, and on the second a server that it may reach at port 5000 and a pod that nobody may: the objects, and where
+ * the pods are.
+ */
+export function threePods({ nodes, slots }: Fabric): [Resource[], Map<string, Slot>] {
+  const [client, server, closed] = [slots[0]!, slots[3]!, slots[4]!];
+  return [
+    [
+      ...nodes.map(nodeObject),
+      pod('client', client, { app: 'client' }),
+      pod('server', server, { app: 'server' }),
+      pod('closed', closed, { app: 'closed' }),
+      allow('server', 'client', 5000),
+      isolate('closed'),
+    ],
+    new Map([
+      ['shop/client', client],
+      ['shop/server', server],
+      ['shop/closed', closed],
+    ]),
+  ];
 }

@@ -13,7 +13,7 @@ import { waitFor } from '#test/helpers/wait.ts';
 import { changesBetween } from '#test/policy/compiled.ts';
 import { DAMAGES, knownIn, sectionsOf } from './damages.ts';
 import { endpointOf, type Slot } from './fabric.ts';
-import { allow, isolate, nodeObject, pod } from './objects.ts';
+import { threePods } from './objects.ts';
 import { World } from './world.ts';
 
 /*
@@ -27,21 +27,7 @@ let lines: string[];
 beforeAll(async () => {
   world = new World();
   ({ slots } = world.fabric);
-  await world.become(
-    [
-      ...world.fabric.nodes.map(nodeObject),
-      pod('client', slots[0]!, { app: 'client' }),
-      pod('server', slots[3]!, { app: 'server' }),
-      pod('closed', slots[4]!, { app: 'closed' }),
-      allow('server', 'client', 5000),
-      isolate('closed'),
-    ],
-    new Map([
-      ['shop/client', slots[0]!],
-      ['shop/server', slots[3]!],
-      ['shop/closed', slots[4]!],
-    ]),
-  );
+  await world.become(...threePods(world.fabric));
   world.dataplanes[1]!.close();
 }, 60_000);
 afterAll(() => world[Symbol.dispose]());

@@ -9,7 +9,7 @@ import { Compiler } from '#policy/compiler/compiler.ts';
 import { waitFor } from '#test/helpers/wait.ts';
 import { changesBetween } from '#test/policy/compiled.ts';
 import { endpointOf, type Slot } from './fabric.ts';
-import { allow, isolate, nodeObject, pod } from './objects.ts';
+import { threePods } from './objects.ts';
 import { Sender, type Stream } from './sender.ts';
 import { SILENT, World } from './world.ts';
 
@@ -23,21 +23,7 @@ let slots: readonly Slot[];
 beforeAll(async () => {
   world = new World();
   ({ slots } = world.fabric);
-  await world.become(
-    [
-      ...world.fabric.nodes.map(nodeObject),
-      pod('client', slots[0]!, { app: 'client' }),
-      pod('server', slots[3]!, { app: 'server' }),
-      pod('closed', slots[4]!, { app: 'closed' }),
-      allow('server', 'client', 5000),
-      isolate('closed'),
-    ],
-    new Map([
-      ['shop/client', slots[0]!],
-      ['shop/server', slots[3]!],
-      ['shop/closed', slots[4]!],
-    ]),
-  );
+  await world.become(...threePods(world.fabric));
   // What becomes of the table from here on is the newcomer's doing.
   for (const dataplane of world.dataplanes) dataplane.close();
 }, 60_000);

@@ -20,9 +20,10 @@
 import { spawnSync } from 'node:child_process';
 import os from 'node:os';
 import { parseArgs } from 'node:util';
+import { bundle } from '#cli/image/bundle.ts';
 import { printRatios } from './bars.ts';
 import { type Case, type Result, runOnce } from './run.ts';
-import { bundle, SPEAKERS, type SpeakerKind } from './speakers.ts';
+import { BUNDLE, SPEAKERS, type SpeakerKind } from './speakers.ts';
 
 const CASES: readonly Case[] = [
   { name: '1-to-1', feeders: 1, prefixes: 1_000_000, receivers: 1 },
@@ -67,7 +68,7 @@ console.log(
 for (const [name, version] of versions) console.log(`${name}: ${version}`);
 
 if (cases.length > 0) {
-  await bundle();
+  await bundle(BUNDLE);
   console.log('\ncase       speaker    prefixes  runs  announce s  withdraw s   CPU s  peak MB');
   const results = new Map<string, Map<string, Result>>();
   for (const bench of cases) results.set(bench.name, await measure(bench));

@@ -7,7 +7,6 @@ import type { ChildProcess } from 'node:child_process';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { build } from 'esbuild';
 import { stringify } from 'yaml';
 import { findTool } from '#lab/command.ts';
 import type { Netns } from '#test/helpers/netns.ts';
@@ -32,25 +31,7 @@ export type SpeakerKind = {
 };
 
 const ROOT = fileURLToPath(new URL('../../..', import.meta.url));
-const BUNDLE = join(ROOT, 'build/bench-bgp');
-
-/** Bundles the command as it ships: running from source costs each process 50 MB for taking the types off. */
-export async function bundle(): Promise<void> {
-  await build({
-    entryPoints: {
-      main: join(ROOT, 'cli/main.ts'),
-      'monitor-worker': join(ROOT, 'kernel/netlink/monitor-worker.ts'),
-    },
-    bundle: true,
-    splitting: true,
-    packages: 'external',
-    platform: 'node',
-    format: 'esm',
-    target: 'node22',
-    outdir: BUNDLE,
-    logLevel: 'error',
-  });
-}
+export const BUNDLE = join(ROOT, 'build/bench-bgp');
 
 export const SPEAKERS: readonly SpeakerKind[] = [
   {
@@ -75,7 +56,7 @@ export const SPEAKERS: readonly SpeakerKind[] = [
       writeFileSync(join(folder, 'bgp.yaml'), stringify(config));
       return {
         command: process.execPath,
-        args: [join(BUNDLE, 'main.js'), 'bgp', '--config', join(folder, 'bgp.yaml')],
+        args: [join(BUNDLE, 'margay.js'), 'bgp', '--config', join(folder, 'bgp.yaml')],
       };
     },
   },
